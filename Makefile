@@ -1,0 +1,51 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Python >= 3.11 and make are all they assume.
+# Each target sets up .venv by itself; `uv` is used where it is present.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTHON ?= $(firstword $(foreach v,3.13 3.12 3.11,$(shell command -v python$(v) 2>/dev/null)) $(shell command -v python3))
+UV     := $(shell command -v uv 2>/dev/null)
+STAMP  := $(VENV)/.installed
+
+.PHONY: help setup demo test lint types packaging check diagrams clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP)  ## create .venv and install everything into it
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("gapless needs Python >= 3.11, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+ifneq ($(UV),)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+else
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+endif
+	@touch $@
+
+demo: $(STAMP)  ## watch a feed go silent, fall back to REST, reconnect and come out whole
+	$(BIN)/gapless demo
+
+test: $(STAMP)  ## the test suite
+	$(BIN)/python -m pytest -q
+
+lint: $(STAMP)  ## ruff: rules and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)  ## mypy --strict and pyright over code and tests
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+packaging: $(STAMP)  ## the wheel holds every package, and works outside the checkout
+	$(BIN)/python -m pytest -q -m packaging --override-ini 'addopts=--import-mode=importlib --strict-markers'
+
+check: lint types test packaging  ## all that CI runs
+
+diagrams: $(STAMP)  ## render the state diagrams anew
+	$(BIN)/gapless diagram --write
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

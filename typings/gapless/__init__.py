@@ -1,0 +1,1 @@
+../../gapless/__init__.py

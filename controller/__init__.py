@@ -1,1 +1,76 @@
-"""To come."""
+"""The connection controller: embed :func:`open_controller`."""
+
+from gapless.controller.config import NetworkConfig, load_settings
+from gapless.controller.controller import ConnectionController, open_controller
+from gapless.controller.errors import (
+    ConfigurationError,
+    GaplessError,
+    InvalidMessageError,
+    InvalidReplyError,
+    LinkError,
+    PeerError,
+    ReconnectExhaustedError,
+    RequestFailedError,
+)
+from gapless.controller.events import (
+    AnyEvent,
+    Balance,
+    BalanceUpdate,
+    ContinuityLost,
+    Event,
+    GapFilled,
+    GapFound,
+    MarketData,
+    Order,
+    OrderUpdate,
+    ReconnectGaveUp,
+    SnapshotMissed,
+    Source,
+    StateChanged,
+    StreamRejected,
+    StreamReset,
+)
+from gapless.controller.exchange import Exchange
+from gapless.controller.rate_limiter import Priority, RestRateLimiter
+from gapless.controller.sequence_tracker import Gap, SequenceTracker
+from gapless.controller.stream import Stream
+from gapless.states import State, Trigger
+
+__all__ = [
+    "AnyEvent",
+    "Balance",
+    "BalanceUpdate",
+    "ConfigurationError",
+    "ConnectionController",
+    "ContinuityLost",
+    "Event",
+    "Exchange",
+    "Gap",
+    "GapFilled",
+    "GapFound",
+    "GaplessError",
+    "InvalidMessageError",
+    "InvalidReplyError",
+    "LinkError",
+    "MarketData",
+    "NetworkConfig",
+    "Order",
+    "OrderUpdate",
+    "PeerError",
+    "Priority",
+    "ReconnectExhaustedError",
+    "ReconnectGaveUp",
+    "RequestFailedError",
+    "RestRateLimiter",
+    "SequenceTracker",
+    "SnapshotMissed",
+    "Source",
+    "State",
+    "StateChanged",
+    "Stream",
+    "StreamRejected",
+    "StreamReset",
+    "Trigger",
+    "load_settings",
+    "open_controller",
+]

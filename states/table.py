@@ -9,8 +9,8 @@ literal: no conditions, no callbacks, no wildcard rows. A pair of state and trig
 * tolerated (it may arrive late because another trigger overtook it; it has no effect).
 
 Tolerated pairs are rows, never absences. Every pair that has no row raises
-:class:`~gapless.states.errors.UndeclaredTriggerError` and changes nothing; ``tests/states/test_search.py`` lets triggers
-overtake each other in every possible way and shows that no such pair is ever reached.
+:class:`~gapless.states.errors.UndeclaredTriggerError` and changes nothing; ``tests/states/test_search.py`` lets
+triggers overtake each other in every possible way and shows that no such pair is ever reached.
 
 What the table cannot say:
 

@@ -1,1 +1,5 @@
-"""To come."""
+"""Sans-IO adapters, one module per venue."""
+
+from gapless.controller.exchanges.reference import ReferenceExchange
+
+__all__ = ["ReferenceExchange"]

@@ -1,1 +1,6 @@
-"""To come."""
+"""The seam between a socket library and the link: a connection hands over batches of frames."""
+
+from gapless.controller.transports.base import Connection, Transport
+from gapless.controller.transports.trio_websocket import TrioWebsocketTransport
+
+__all__ = ["Connection", "Transport", "TrioWebsocketTransport"]

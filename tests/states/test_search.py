@@ -1,9 +1,9 @@
 """Exhaustive search: triggers overtake each other in every possible way, and no undeclared pair is ever reached.
 
-A world is the state, the activities that run, whether the link's data has flowed, and the mailbox. Two things can happen
-in it: somebody who runs (or the app) emits one of its triggers, or the dispatcher takes the oldest entry. A revoked
-lease's entries vanish, as the dispatcher drops them unread. The mailbox is searched up to three entries deep: entries do
-not influence each other except by revoking leases, so three cover a winner, a survivor and one that arrives meanwhile.
+A world is the state, the activities that run, whether the link's data has flowed, and the mailbox. Two things can
+happen in it: somebody who runs (or the app) emits one of its triggers, or the dispatcher takes the oldest entry. A
+revoked lease's entries vanish, as the dispatcher drops them unread. The mailbox is searched up to three entries deep:
+entries do not influence each other except by revoking leases, so three cover a winner, a survivor and a newcomer.
 """
 
 from collections import deque

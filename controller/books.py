@@ -1,0 +1,312 @@
+"""The books: the streams, their ledgers and epochs, and every event about data and continuity. Pure, no I/O.
+
+Every id is written into the ledger before it is delivered, so it is delivered at most once; every id that is owed
+lies in an open gap, or ahead of the cursor, until it is delivered or reported: so it is never silently missing.
+
+Two sides enter here: :mod:`gapless.controller.feed` what the socket says, :mod:`gapless.controller.rest_entry` what
+REST answers. Methods by kind. Questions: find, subscriptions, market_desired, all_answered, whole, has_gap,
+epoch_was_left. Data: deliver, deliver_account. Continuity: open_gap, filled, lose, doubt, announce_skipped, rejected.
+Epochs:
+enter_epoch, restart.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from loguru import logger
+
+from gapless.controller.config import NetworkConfig
+from gapless.controller.delivery import DeliveryBuffer
+from gapless.controller.events import (
+    Balance,
+    BalanceUpdate,
+    ContinuityLost,
+    GapFilled,
+    GapFound,
+    MarketData,
+    Order,
+    OrderUpdate,
+    Source,
+    StreamRejected,
+    StreamReset,
+)
+from gapless.controller.exchange import Exchange, HistoryRow, MarketUpdate
+from gapless.controller.sequence_tracker import SequenceTracker
+from gapless.controller.signal import Signal
+from gapless.controller.stats import FeedStats
+from gapless.controller.stream import Stream
+from gapless.controller.subscription import Subscription
+
+_EPOCHS_REMEMBERED: Final = 64
+"""Epochs already left, so that a late reply cannot bring one back. A venue restarts a few times a day at most."""
+
+
+class Books:
+    """The streams of one controller.
+
+    Args:
+        on_gap: called with the reason when a gap or a suspect id wants the reconciler.
+        wall_clock: Unix seconds, for the events.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: NetworkConfig,
+        exchange: Exchange,
+        streams: Sequence[Stream],
+        on_gap: Callable[[str], None],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._on_gap = on_gap
+        self._wall_clock = wall_clock
+        self.delivery: Final = DeliveryBuffer(capacity=config.buffer_size, on_relief=self.announce_skipped)
+        self.stats: Final = FeedStats()
+        self.changed: Final = Signal()
+        """Notified when a gap opens or a stream is answered: what the reconciler waits for."""
+        tracker = SequenceTracker(jump_max=config.sequence_jump_max, intervals_max=config.open_intervals_max)
+        self._by_key = {
+            (stream.channel, stream.symbol): Subscription(
+                stream=stream,
+                ledger=tracker.ledger(stream.channel, stream.symbol),
+                is_account=exchange.is_account(stream),
+                healable=config.reconciliation_enabled
+                and (exchange.is_account(stream) or exchange.has_history(stream)),
+            )
+            for stream in streams
+        }
+        self._loss_reason = "no_history" if config.reconciliation_enabled else "reconciliation_disabled"
+        self._left: deque[str] = deque(maxlen=_EPOCHS_REMEMBERED)
+        self.epoch: str | None = None
+        self.generation = 0
+        self.socket_open = False
+        """Whether this generation's socket has said WELCOME and is not known to be gone."""
+
+    def find(self, channel: str, symbol: str) -> Subscription | None:
+        """The desired stream of that name."""
+        return self._by_key.get((channel, symbol))
+
+    @property
+    def subscriptions(self) -> Sequence[Subscription]:
+        """All desired streams."""
+        return list(self._by_key.values())
+
+    @property
+    def market_desired(self) -> bool:
+        """Whether any desired stream carries market data."""
+        return any(not each.is_account for each in self._by_key.values())
+
+    @property
+    def all_answered(self) -> bool:
+        """Whether every stream was acknowledged or rejected in this generation."""
+        return all(each.answered for each in self._by_key.values())
+
+    @property
+    def whole(self) -> bool:
+        """Whether the promise of CONNECTED holds: nothing known is missing."""
+        return all(each.is_whole for each in self._by_key.values())
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether any stream has a known gap."""
+        return any(each.has_gap for each in self._by_key.values())
+
+    def epoch_was_left(self, epoch: str) -> bool:
+        """Whether this epoch is over."""
+        return epoch in self._left
+
+    def deliver(
+        self, subscription: Subscription, datum: MarketUpdate | HistoryRow, source: Source, received_at: float
+    ) -> None:
+        """Hand one piece of market data to the app; the books have it already."""
+        stream = subscription.stream
+        subscription.last_timestamp = max(subscription.last_timestamp, datum.timestamp)
+        if self.epoch is None:
+            subscription.remember((datum.timestamp, datum.price, datum.bid, datum.ask))
+        self.delivery.put_data(
+            MarketData(
+                channel=stream.channel,
+                symbol=stream.symbol,
+                sequence_id=datum.sequence_id,
+                epoch=self.epoch,
+                source=source,
+                timestamp=datum.timestamp,
+                price=datum.price,
+                bid=datum.bid,
+                ask=datum.ask,
+                volume_24h=datum.volume_24h,
+                received_at=received_at,
+                generation=self.generation,
+            )
+        )
+
+    def deliver_account(
+        self,
+        subscription: Subscription,
+        content: Order | Balance,
+        sequence_id: int | None,
+        *,
+        source: Source,
+        snapshot: bool,
+        at: float,
+    ) -> None:
+        """Hand one order or balance to the app."""
+        stream = subscription.stream
+        if isinstance(content, Order):
+            self.delivery.put_data(
+                OrderUpdate(
+                    channel=stream.channel,
+                    symbol=stream.symbol,
+                    sequence_id=sequence_id,
+                    epoch=self.epoch,
+                    source=source,
+                    order=content,
+                    snapshot=snapshot,
+                    received_at=at,
+                    generation=self.generation,
+                )
+            )
+        else:
+            self.delivery.put_data(
+                BalanceUpdate(
+                    channel=stream.channel,
+                    symbol=stream.symbol,
+                    sequence_id=sequence_id,
+                    epoch=self.epoch,
+                    source=source,
+                    balance=content,
+                    snapshot=snapshot,
+                    received_at=at,
+                    generation=self.generation,
+                )
+            )
+
+    def open_gap(self, subscription: Subscription, start: int, end: int, reason: str) -> None:
+        """Announce a gap the ledger has opened, and see to it that somebody fills it or reports it lost."""
+        stream = subscription.stream
+        self.stats.gaps_found += 1
+        if not subscription.resume_timestamp:
+            subscription.resume_timestamp = subscription.last_timestamp
+        logger.info("{}: gap {}..{} ({})", stream, start, end, reason)
+        self.delivery.put(
+            GapFound(
+                channel=stream.channel,
+                symbol=stream.symbol,
+                epoch=self.epoch,
+                start_seq=start,
+                end_seq=end,
+                reason=reason,
+                at=self._wall_clock(),
+            )
+        )
+        if not subscription.healable:
+            self.lose(subscription, subscription.ledger.lose(start, end), self._loss_reason)
+            return
+        self.lose(subscription, list(subscription.ledger.excess()), "too_many_gaps")
+        self.changed.notify()
+        self._on_gap(f"{stream}: {start}..{end} is missing")
+
+    def filled(self, subscription: Subscription, ranges: Iterable[tuple[int, int]], reason: str) -> None:
+        """Ids of open gaps were delivered."""
+        for start, end in ranges:
+            self.stats.ids_filled += end - start + 1
+            self.delivery.put(
+                GapFilled(
+                    channel=subscription.stream.channel,
+                    symbol=subscription.stream.symbol,
+                    epoch=self.epoch,
+                    start_seq=start,
+                    end_seq=end,
+                    reason=reason,
+                    at=self._wall_clock(),
+                )
+            )
+        if not subscription.has_gap:
+            subscription.resume_timestamp = ""
+
+    def lose(self, subscription: Subscription, ranges: Iterable[tuple[int, int | None]], reason: str) -> None:
+        """Ids will never be delivered; the ledger has closed them already."""
+        stream = subscription.stream
+        for start, end in ranges:
+            self.stats.ids_lost += 1 if end is None else end - start + 1
+            logger.warning("{}: {}..{} is lost ({})", stream, start, "end of epoch" if end is None else end, reason)
+            self.delivery.put(
+                ContinuityLost(
+                    channel=stream.channel,
+                    symbol=stream.symbol,
+                    epoch=self.epoch,
+                    start_seq=start,
+                    end_seq=end,
+                    reason=reason,
+                    at=self._wall_clock(),
+                )
+            )
+        if not subscription.has_gap:
+            subscription.resume_timestamp = ""
+
+    def announce_skipped(self) -> None:
+        """The overflow is over: the rest of each stream's gap becomes an event."""
+        for subscription in self._by_key.values():
+            start, subscription.skipped_from = subscription.skipped_from, None
+            highest = subscription.ledger.highest_issued
+            if start is not None and highest is not None and highest >= start:
+                self.open_gap(subscription, start, highest, "overflow")
+
+    def doubt(self, subscription: Subscription, sequence_id: int) -> None:
+        """An id is too far ahead to be believed: REST is asked."""
+        self.stats.suspects += 1
+        logger.warning(
+            "{}: id {} is far ahead of {}; asking REST before it is believed",
+            subscription.stream,
+            sequence_id,
+            subscription.ledger.next_id,
+        )
+        if not subscription.healable:
+            subscription.ledger.suspect = None
+            return
+        self.changed.notify()
+        self._on_gap(f"{subscription.stream}: id {sequence_id} is far ahead")
+
+    def rejected(self, subscription: Subscription, code: str, message: str) -> None:
+        """The venue refused this stream."""
+        stream = subscription.stream
+        logger.warning("{} was rejected: {} {}", stream, code, message)
+        self.delivery.put(
+            StreamRejected(
+                channel=stream.channel, symbol=stream.symbol, code=code, message=message, at=self._wall_clock()
+            )
+        )
+        self.changed.notify()
+
+    def enter_epoch(self, epoch: str) -> None:
+        """The venue speaks of this epoch.
+
+        If that is news, what was open is lost and every known stream is owed from id 1.
+        """
+        old, self.epoch = self.epoch, self.epoch or epoch
+        if old is None or old == epoch:
+            return
+        logger.warning("epoch {} ended, {} begins", old, epoch)
+        for subscription in self._by_key.values():
+            if subscription.ledger.next_id is not None:
+                self.restart(subscription, old, epoch)
+        self._left.append(old)
+        self.epoch = epoch
+        self.changed.notify()
+
+    def restart(self, subscription: Subscription, old: str | None, new: str | None) -> None:
+        """Start a stream's books anew: first the losses, then the reset."""
+        ledger = subscription.ledger
+        self.lose(subscription, [*ledger.gaps, (ledger.next_id or 1, None)], "epoch_ended")
+        ledger.reset(1)
+        subscription.resets += 1
+        subscription.skipped_from = None
+        subscription.live_head = None
+        subscription.rest_head = None
+        stream = subscription.stream
+        self.delivery.put(
+            StreamReset(
+                channel=stream.channel, symbol=stream.symbol, old_epoch=old, new_epoch=new, at=self._wall_clock()
+            )
+        )

@@ -1,0 +1,162 @@
+"""Collecting over REST: gaps, polls and snapshots of one stream at a time."""
+
+from collections.abc import Callable
+
+import trio
+from loguru import logger
+
+from gapless.controller.books import Books
+from gapless.controller.errors import InvalidReplyError, RequestFailedError
+from gapless.controller.events import SnapshotMissed, Source
+from gapless.controller.exchange import Exchange, HistoryPage, HistoryQuery
+from gapless.controller.rate_limiter import Priority
+from gapless.controller.rest import RestClient
+from gapless.controller.rest_entry import Answer, Entry, enter_page, enter_snapshot
+from gapless.controller.signal import Signal
+from gapless.controller.subscription import Subscription
+
+SNAPSHOT_TRIES = 3
+"""Failed readings of a snapshot, each retried by the limiter, after which it is SnapshotMissed in this generation."""
+
+
+class Collector:
+    """Asks REST and enters what it answers.
+
+    Every method returns whether it came to an end; False: give it another round later.
+
+    Args:
+        page_rows: rows asked for in one page.
+        evidence: notified after each answer, for whoever judges a silence.
+    """
+
+    def __init__(
+        self,
+        *,
+        books: Books,
+        exchange: Exchange,
+        rest: RestClient,
+        page_rows: int,
+        evidence: Signal,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._books = books
+        self._exchange = exchange
+        self._rest = rest
+        self._page_rows = min(page_rows, exchange.page_rows_max)
+        self._evidence = evidence
+        self._wall_clock = wall_clock
+
+    async def fill(self, subscription: Subscription) -> bool:
+        """Ask for the open gaps, oldest first, until none is left or REST has no more to say now."""
+        if subscription.is_account:
+            return not subscription.has_gap or await self.read_snapshot(subscription, Source.BACKFILL)
+        while subscription.has_gap:
+            before = (list(subscription.ledger.gaps), subscription.ledger.suspect)
+            query = self._gap_query(subscription)
+            entry, _page = await self._ask(subscription, query, Source.BACKFILL, Priority.GAP_FILL)
+            if entry not in {Entry.ENTERED, Entry.FULL, Entry.NEW_EPOCH}:
+                return False
+            if before == (list(subscription.ledger.gaps), subscription.ledger.suspect):
+                return False
+        return True
+
+    async def poll(self, subscription: Subscription, priority: Priority) -> bool:
+        """Ask for what lies beyond the cursor, page by page, until caught up."""
+        if subscription.is_account:
+            return await self.read_snapshot(subscription, Source.POLL)
+        while True:
+            cursor = subscription.ledger.next_id
+            # Without a cursor there is nothing to catch up with: one row tells where the venue stands.
+            query = HistoryQuery(
+                stream=subscription.stream,
+                limit=1 if cursor is None else self._page_rows,
+                start_seq=cursor,
+                start=subscription.last_timestamp or None if self._books.epoch is None else None,
+            )
+            entry, page = await self._ask(subscription, query, Source.POLL, priority)
+            if entry is Entry.NEW_EPOCH or (entry is Entry.FULL and priority is not Priority.VERIFY):
+                continue
+            if entry is not Entry.ENTERED or page is None:
+                return False
+            reached = subscription.ledger.next_id
+            if page.last_seq is None or reached is None or reached > page.last_seq or reached == cursor:
+                return True
+
+    async def read_snapshot(self, subscription: Subscription, source: Source) -> bool:
+        """Read the orders or balances. Refused, or failed too often: SnapshotMissed, and that is an end too."""
+        asked = subscription.asked(trio.current_time())
+        failure = "a stale reply"
+        try:
+            request = self._exchange.snapshot_request(subscription.stream)
+            reply = await self._rest.fetch(request, priority=Priority.SNAPSHOT)
+            snapshot = self._exchange.decode_snapshot(subscription.stream, reply)
+        except (RequestFailedError, InvalidReplyError) as error:
+            failure = self._complain(subscription, error)
+            refused = isinstance(error, RequestFailedError) and error.status is not None and error.status < 500
+        else:
+            refused = False
+            entry = enter_snapshot(
+                self._books, subscription, snapshot, asked=asked, source=source, received_at=self._wall_clock()
+            )
+            if entry is Entry.ENTERED:
+                subscription.snapshot_done = True
+                subscription.snapshot_failures = 0
+                return True
+        if source is Source.POLL:
+            return False
+        subscription.snapshot_failures += 1
+        if not refused and subscription.snapshot_failures < SNAPSHOT_TRIES:
+            return False
+        self._miss(subscription, failure)
+        return True
+
+    def _miss(self, subscription: Subscription, reason: str) -> None:
+        """No snapshot in this generation: say so, and that the ids it would have covered are lost."""
+        stream, books = subscription.stream, self._books
+        first = not subscription.snapshot_done
+        subscription.snapshot_done = True
+        subscription.ledger.suspect = None
+        gaps = [gap for gap in subscription.ledger.gaps if subscription.ledger.lose(*gap)]
+        books.lose(subscription, gaps, "snapshot_missed")
+        if first or gaps:
+            books.delivery.put(
+                SnapshotMissed(channel=stream.channel, symbol=stream.symbol, reason=reason, at=self._wall_clock())
+            )
+
+    async def _ask(
+        self, subscription: Subscription, query: HistoryQuery, source: Source, priority: Priority
+    ) -> tuple[Entry | None, HistoryPage | None]:
+        """One page; (None, None) where no usable reply came."""
+        if priority is not Priority.VERIFY:
+            await self._books.delivery.wait_room(query.limit)
+        asked = subscription.asked(trio.current_time())
+        try:
+            reply = await self._rest.fetch(self._exchange.history_request(query), priority=priority)
+            page = self._exchange.decode_history(reply)
+        except (RequestFailedError, InvalidReplyError) as error:
+            self._complain(subscription, error)
+            return None, None
+        answer = Answer(query=query, page=page, asked=asked, source=source, received_at=self._wall_clock())
+        entry = enter_page(self._books, subscription, answer)
+        self._evidence.notify()
+        return entry, page
+
+    def _gap_query(self, subscription: Subscription) -> HistoryQuery:
+        """One request for as many neighbouring gaps as a page can hold."""
+        ledger = subscription.ledger
+        gaps = list(ledger.gaps)
+        if not gaps:
+            return HistoryQuery(stream=subscription.stream, limit=1, start_seq=ledger.next_id)
+        start = gaps[0][0]
+        last = start + self._page_rows - 1
+        end = max(min(gap_end, last) for gap_start, gap_end in gaps if gap_start <= last)
+        since = subscription.resume_timestamp or None if self._books.epoch is None else None
+        return HistoryQuery(
+            stream=subscription.stream, limit=self._page_rows, start_seq=start, end_seq=end, start=since
+        )
+
+    def _complain(self, subscription: Subscription, error: Exception) -> str:
+        if isinstance(error, InvalidReplyError):
+            self._books.stats.invalid_replies += 1
+        logger.warning("{}: {}", subscription.stream, error)
+        return str(error)

@@ -1,0 +1,163 @@
+"""Every switch of a controller, with its unit, default and effect in one place.
+
+``gapless watch --config FILE.toml`` and ``--set FIELD=VALUE`` take exactly these fields.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from math import isfinite
+from pathlib import Path
+from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from gapless.controller.errors import ConfigurationError
+
+_T = TypeVar("_T")
+
+
+def _setting(default: _T, *, unit: str, effect: str, at_least: float | None = None, above: float | None = None) -> _T:
+    """A field with its documentation and its bound."""
+    made: _T = field(default=default, metadata={"unit": unit, "effect": effect, "at_least": at_least, "above": above})
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """How a controller behaves. Validates itself when built.
+
+    Raises:
+        ConfigurationError: naming the field, the value and what is allowed.
+    """
+
+    heartbeat_interval: float = _setting(60.0, unit="s", above=0, effect="time between two PINGs")
+    heartbeat_timeout: float = _setting(
+        10.0, unit="s", above=0, effect="a PING unanswered for this long is overdue; also bounds the silence verdict"
+    )
+    ws_idle_timeout: float = _setting(
+        10.0, unit="s", above=0, effect="no market data for this long on the connection is a silence to verify"
+    )
+    silence_policy: Literal["confirm", "immediate"] = _setting(
+        "confirm", unit="-", effect="confirm: tell a quiet market from a dead socket first; immediate: reconnect"
+    )
+    rest_fetch_interval: float = _setting(
+        2.0, unit="s", above=0, effect="time between two REST collections of a stream while live data does not flow"
+    )
+    rest_timeout: float = _setting(5.0, unit="s", above=0, effect="deadline of one REST request, whole reply included")
+    max_retries: int = _setting(3, unit="retries", at_least=0, effect="retries of a REST request before it has failed")
+    rate_limit_proactive: bool = _setting(
+        default=True, unit="-", effect="keep requests inside the window below; off: only react to 429"
+    )
+    rate_limit_requests: int = _setting(10, unit="requests", at_least=1, effect="requests allowed in one window")
+    rate_limit_window: float = _setting(1.0, unit="s", above=0, effect="length of the sliding window")
+    rate_limit_initial_backoff: float = _setting(1.0, unit="s", above=0, effect="pause after the first 429")
+    rate_limit_max_backoff: float = _setting(60.0, unit="s", above=0, effect="longest pause of gapless's own making")
+    rate_limit_backoff_multiplier: float = _setting(2.0, unit="x", at_least=1, effect="growth of the pause per 429")
+    reconciliation_enabled: bool = _setting(
+        default=True, unit="-", effect="fill gaps over REST; off: a gap is ContinuityLost at once"
+    )
+    price_history_limit: int = _setting(1000, unit="rows", at_least=1, effect="rows asked for in one REST page")
+    reconnect_initial_backoff: float = _setting(1.0, unit="s", above=0, effect="upper end of the first jittered delay")
+    reconnect_max_backoff: float = _setting(60.0, unit="s", above=0, effect="upper end of the longest jittered delay")
+    reconnect_max_attempts: int | None = _setting(
+        10, unit="attempts", at_least=1, effect="fruitless attempts in a row before giving up; none: never gives up"
+    )
+    reconnect_exhausted: Literal["stay", "raise"] = _setting(
+        "stay", unit="-", effect="attempts spent: stay in REST_FALLBACK and collect, or raise ReconnectExhaustedError"
+    )
+    attempt_timeout: float = _setting(
+        10.0, unit="s", above=0, effect="deadline of one attempt, from dialling to the last SUBSCRIBED"
+    )
+    buffer_size: int = _setting(
+        10_000, unit="events", at_least=2, effect="market data held for a slow app; what does not fit is fetched again"
+    )
+    sequence_jump_max: int = _setting(
+        100_000, unit="ids", at_least=1, effect="an id further ahead than this is not believed until confirmed"
+    )
+    open_intervals_max: int = _setting(
+        1_000, unit="gaps", at_least=1, effect="open gaps kept per stream; beyond, the oldest is ContinuityLost"
+    )
+    message_size_max: int = _setting(1_048_576, unit="bytes", at_least=1_024, effect="largest WebSocket message taken")
+    reply_size_max: int = _setting(16_777_216, unit="bytes", at_least=1_024, effect="largest REST reply taken")
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for each in fields(self):
+            self._check(each.name, getattr(self, each.name), hints[each.name], each.metadata)
+        for low, high in (
+            ("rate_limit_initial_backoff", "rate_limit_max_backoff"),
+            ("reconnect_initial_backoff", "reconnect_max_backoff"),
+        ):
+            if getattr(self, low) > getattr(self, high):
+                raise ConfigurationError(
+                    f"{high} must be at least {low} ({getattr(self, low)}), got {getattr(self, high)}"
+                )
+
+    @staticmethod
+    def _check(name: str, value: object, expected: object, bound: Mapping[str, float | str | None]) -> None:
+        _converted(name, value, expected, strict=True)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return
+        above, at_least = bound["above"], bound["at_least"]
+        if isinstance(above, int | float) and not (value > above and isfinite(value)):
+            raise ConfigurationError(f"{name} = {value!r} is not allowed: expected a finite number > {above}")
+        if isinstance(at_least, int | float) and not (value >= at_least and isfinite(value)):
+            raise ConfigurationError(f"{name} = {value!r} is not allowed: expected a finite number >= {at_least}")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, object]) -> "NetworkConfig":
+        """Build from a parsed TOML table.
+
+        Raises:
+            ConfigurationError: an unknown field, or a value that is not allowed.
+        """
+        known = get_type_hints(cls)
+        for name in values:
+            if name not in known:
+                raise ConfigurationError(f"unknown setting {name!r}; known are {', '.join(sorted(known))}")
+        converted = {name: _converted(name, value, known[name], strict=True) for name, value in values.items()}
+        return cls(**converted)  # type: ignore[arg-type]  # each value was just converted to its field's type
+
+    @classmethod
+    def from_text(cls, assignments: Mapping[str, str], base: Mapping[str, object] | None = None) -> "NetworkConfig":
+        """Build from ``FIELD=VALUE`` texts, as the command line's ``--set`` gives them, on top of ``base``."""
+        known = get_type_hints(cls)
+        values: dict[str, object] = dict(base or {})
+        for name, text in assignments.items():
+            if name not in known:
+                raise ConfigurationError(f"unknown setting {name!r}; known are {', '.join(sorted(known))}")
+            values[name] = _converted(name, text, known[name], strict=False)
+        return cls.from_mapping(values)
+
+
+def load_settings(path: Path) -> dict[str, object]:
+    """Read the settings of a TOML file: the table ``[network]``, or the top level where there is none.
+
+    Raises:
+        ConfigurationError: the file is missing, unreadable or not TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            document = tomllib.load(file)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not TOML: {error}") from None
+    table = document.get("network", document)
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{path}: expected a table [network], got {table!r}")
+    return table
+
+
+def _converted(name: str, value: object, expected: object, *, strict: bool) -> object:
+    if value == "none" and type(None) in get_args(expected):
+        return None
+    try:
+        converted: object = msgspec.convert(value, expected, strict=strict)
+    except msgspec.ValidationError as error:
+        allowed = str(error)[:1].lower() + str(error)[1:]
+        if get_origin(expected) is Literal:
+            allowed = f"expected one of {', '.join(get_args(expected))}"
+        raise ConfigurationError(f"{name} = {value!r} is not allowed: {allowed}") from None
+    return converted

@@ -1,0 +1,377 @@
+"""The controller an app embeds: one feed, kept whole."""
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from random import Random
+from time import time
+from typing import Final
+from uuid import uuid4
+
+import httpx
+import trio
+from loguru import logger
+
+from gapless.controller import (
+    fetch_loop,
+    heartbeat,
+    idle_watch,
+    link,
+    reconciler,
+    retry_timer,
+    silence_verifier,
+)
+from gapless.controller.backoff import EARNED_AFTER_S, ReconnectBackoff
+from gapless.controller.books import Books
+from gapless.controller.collector import Collector
+from gapless.controller.config import NetworkConfig
+from gapless.controller.errors import ConfigurationError, ReconnectExhaustedError
+from gapless.controller.events import AnyEvent, ReconnectGaveUp, StateChanged
+from gapless.controller.exchange import Exchange
+from gapless.controller.exchanges import ReferenceExchange
+from gapless.controller.feed import LiveFeed
+from gapless.controller.groups import unwrapped
+from gapless.controller.heartbeat import HeartbeatManager
+from gapless.controller.rate_limiter import RestRateLimiter
+from gapless.controller.rest import RestClient, RestStats
+from gapless.controller.runtime import LinkStatus, Runtime
+from gapless.controller.signal import Signal
+from gapless.controller.silence import QuietMarket
+from gapless.controller.stats import FeedStats
+from gapless.controller.stream import Stream
+from gapless.controller.supervisor import Claim, Runner, Supervisor
+from gapless.controller.transports import Transport, TrioWebsocketTransport
+from gapless.states import Activity, Row, State, Trigger
+
+_HISTORY_LENGTH: Final = 1_000
+"""Transitions remembered. Never two attempts within a second: a quarter of an hour of the wildest flapping."""
+
+_CLOSE_S: Final = 0.25
+"""Seconds for closing pooled REST connections; leaving the controller takes at most half a second altogether."""
+
+
+class ConnectionController:
+    """Keeps one feed whole. Built and run by :func:`open_controller`.
+
+    Iterate over it for events; one consumer at a time. Methods by kind. Data: ``async for``, :meth:`batches`. State:
+    :attr:`state`, :attr:`history`, :meth:`wait_for`. Control: :meth:`reconnect`. Figures: :attr:`stats`,
+    :attr:`rest_stats`, :attr:`rest_budget`, :attr:`round_trip_s`, :attr:`running`, :meth:`freshness`,
+    :attr:`open_gaps`.
+    """
+
+    def __init__(
+        self,
+        *,
+        exchange: Exchange,
+        streams: Sequence[Stream],
+        config: NetworkConfig,
+        http: httpx.AsyncClient,
+        limiter: RestRateLimiter,
+        transport: Transport,
+        random: Random,
+        wall_clock: Callable[[], float],
+        on_state_change: Callable[[StateChanged], None] | None,
+        on_health_change: Callable[[bool], None] | None,
+    ) -> None:
+        self._config = config
+        self._wall_clock = wall_clock
+        self._on_state_change = on_state_change
+        self._limiter = limiter
+        books = Books(config=config, exchange=exchange, streams=streams, on_gap=self._gap_found, wall_clock=wall_clock)
+        self._rest = RestClient(
+            http=http,
+            limiter=limiter,
+            timeout_s=config.rest_timeout,
+            reply_size_max=config.reply_size_max,
+            max_retries=config.max_retries,
+        )
+        evidence = Signal()
+        self._runtime = Runtime(
+            config=config,
+            exchange=exchange,
+            transport=transport,
+            streams=tuple(streams),
+            books=books,
+            feed=LiveFeed(books),
+            collector=Collector(
+                books=books,
+                exchange=exchange,
+                rest=self._rest,
+                page_rows=config.price_history_limit,
+                evidence=evidence,
+                wall_clock=wall_clock,
+            ),
+            backoff=ReconnectBackoff(
+                initial_s=config.reconnect_initial_backoff,
+                max_s=config.reconnect_max_backoff,
+                multiplier=2.0,
+                max_attempts=config.reconnect_max_attempts,
+                random=random,
+            ),
+            heartbeat=HeartbeatManager(config.heartbeat_interval, config.heartbeat_timeout, on_health_change),
+            quiet=QuietMarket(window_s=config.ws_idle_timeout, window_max_s=config.heartbeat_interval),
+            wall_clock=wall_clock,
+            evidence=evidence,
+        )
+        self._supervisor = Supervisor(runners=self._runners(), on_transition=self._transition)
+        self._history: deque[StateChanged] = deque(maxlen=_HISTORY_LENGTH)
+        self._moved = Signal()
+        self._new_generation()
+
+    # -- data ---------------------------------------------------------------------------------------------------------
+
+    def __aiter__(self) -> AsyncIterator[AnyEvent]:
+        return self
+
+    async def __anext__(self) -> AnyEvent:
+        event = await self._runtime.books.delivery.take()
+        if event is None:
+            raise StopAsyncIteration
+        return event
+
+    async def batches(self) -> AsyncIterator[list[AnyEvent]]:
+        """Everything that has arrived, a list at a time: cheaper than one by one."""
+        while batch := await self._runtime.books.delivery.take_all():
+            yield batch
+
+    # -- state --------------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """Where the controller is."""
+        return self._supervisor.state
+
+    @property
+    def history(self) -> Sequence[StateChanged]:
+        """The last transitions, oldest first."""
+        return tuple(self._history)
+
+    @property
+    def generation(self) -> int:
+        """The number of the current connection attempt, from 1."""
+        return self._runtime.link.generation
+
+    @property
+    def running(self) -> frozenset[Activity]:
+        """What the controller keeps running now."""
+        return self._supervisor.running
+
+    async def wait_for(self, state: State) -> None:
+        """Wait until the controller is in ``state``; returns at once where it is already."""
+        while self.state is not state:
+            await self._moved.wait()
+
+    # -- control ------------------------------------------------------------------------------------------------------
+
+    def reconnect(self, reason: str = "the app asked for it") -> None:
+        """Drop the connection and dial anew; spent attempts start over. No effect while an attempt is under way."""
+        self._runtime.backoff.reset()
+        self._supervisor.post(Claim(trigger=Trigger.RECONNECT_REQUESTED, reason=reason))
+
+    # -- figures ------------------------------------------------------------------------------------------------------
+
+    @property
+    def stats(self) -> FeedStats:
+        """Counters of the data plane."""
+        return self._runtime.books.stats
+
+    @property
+    def rest_stats(self) -> RestStats:
+        """REST requests by outcome."""
+        return self._rest.stats
+
+    @property
+    def rest_budget(self) -> tuple[int, int]:
+        """REST requests sent in the last window, and how many it allows; shared by all who use the limiter."""
+        return self._limiter.budget
+
+    @property
+    def round_trip_s(self) -> float | None:
+        """Seconds from the last answered PING to its PONG."""
+        return self._runtime.heartbeat.round_trip_s
+
+    @property
+    def open_gaps(self) -> Mapping[Stream, Sequence[tuple[int, int]]]:
+        """What is owed and missing now, per stream that misses anything."""
+        return {each.stream: list(each.ledger.gaps) for each in self._runtime.books.subscriptions if each.has_gap}
+
+    def freshness(self) -> Mapping[Stream, float]:
+        """Seconds since each stream's last live datum; infinity where none came yet."""
+        now = trio.current_time()
+        return {each.stream: now - each.last_data_at for each in self._runtime.books.subscriptions}
+
+    # -- the machine's side -------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run until cancelled; :func:`open_controller` does it."""
+        try:
+            await self._supervisor.run()
+        finally:
+            self._runtime.books.delivery.close()
+
+    def _runners(self) -> Mapping[Activity, Runner]:
+        runs = {
+            Activity.LINK: link.run,
+            Activity.HEARTBEAT: heartbeat.run,
+            Activity.IDLE_WATCH: idle_watch.run,
+            Activity.SILENCE_VERIFIER: silence_verifier.run,
+            Activity.FETCH_LOOP: fetch_loop.run,
+            Activity.RECONCILER: reconciler.run,
+            Activity.BACKOFF: retry_timer.run,
+        }
+        return {activity: partial(run, self._runtime) for activity, run in runs.items()}
+
+    def _gap_found(self, reason: str) -> None:
+        books = self._runtime.books
+        self._supervisor.post(Claim(trigger=Trigger.GAP_FOUND, reason=reason, still_true=lambda: books.has_gap))
+
+    def _transition(self, row: Row, claim: Claim) -> None:
+        """What a transition changes besides the state. Synchronous: the next claim sees all of it."""
+        runtime, now = self._runtime, trio.current_time()
+        runtime.verifying = row.target is State.SILENT
+        retry_in_s: float | None = None
+        gave_up = False
+        match row.target:
+            case State.REST_FALLBACK:
+                retry_in_s, gave_up = self._plan_retry(claim, now)
+            case State.RECONNECTING:
+                self._new_generation()
+            case State.SILENT:
+                runtime.feed.data_awaited = True
+            case _:
+                if claim.trigger is Trigger.MARKET_QUIET:
+                    runtime.quiet.found(now, unverified=claim.unverified)
+        self._announce(row, claim, retry_in_s)
+        if gave_up:
+            self._give_up(claim)
+
+    def _plan_retry(self, claim: Claim, now: float) -> tuple[float | None, bool]:
+        runtime = self._runtime
+        first, last = runtime.feed.first_data_at, runtime.feed.last_data_at
+        earned = first is not None and last - first >= EARNED_AFTER_S
+        runtime.retry_at = runtime.backoff.lost(now, earned=earned, spends_attempt=not claim.unverified)
+        return (None, True) if runtime.retry_at is None else (runtime.retry_at - now, False)
+
+    def _new_generation(self) -> None:
+        runtime = self._runtime
+        runtime.link = LinkStatus(runtime.link.generation + 1)
+        runtime.heartbeat.forget()
+        runtime.feed.start_generation(runtime.link.generation)
+        runtime.feed.data_awaited = True
+
+    def _announce(self, row: Row, claim: Claim, retry_in_s: float | None) -> None:
+        event = StateChanged(
+            before=row.source,
+            trigger=row.trigger,
+            after=row.target,
+            reason=claim.reason,
+            generation=self.generation,
+            retry_in_s=retry_in_s,
+            unverified=claim.unverified,
+            at=self._wall_clock(),
+        )
+        logger.info("{} -> {} by {}: {}", row.source.name, row.target.name, row.trigger, claim.reason)
+        self._history.append(event)
+        self._runtime.books.delivery.put(event)
+        self._moved.notify()
+        if self._on_state_change is not None:
+            self._on_state_change(event)
+
+    def _give_up(self, claim: Claim) -> None:
+        attempts = self._runtime.backoff.attempts
+        logger.error("{} attempts in a row failed; no further one before reconnect()", attempts)
+        self._runtime.books.delivery.put(ReconnectGaveUp(attempts=attempts, reason=claim.reason, at=self._wall_clock()))
+        if self._config.reconnect_exhausted == "raise":
+            raise ReconnectExhaustedError(f"{attempts} attempts in a row failed, the last one: {claim.reason}")
+
+
+@asynccontextmanager
+async def open_controller(
+    *,
+    ws_url: str | None = None,
+    rest_url: str | None = None,
+    streams: Sequence[Stream],
+    config: NetworkConfig | None = None,
+    exchange: Exchange | None = None,
+    session_id: str | None = None,
+    limiter: RestRateLimiter | None = None,
+    transport: Transport | None = None,
+    http: httpx.AsyncClient | None = None,
+    random: Random | None = None,
+    wall_clock: Callable[[], float] = time,
+    on_state_change: Callable[[StateChanged], None] | None = None,
+    on_health_change: Callable[[bool], None] | None = None,
+) -> AsyncIterator[ConnectionController]:
+    """Open a controller and run it until the block is left; then every task, socket and request is gone.
+
+    Args:
+        ws_url: the reference exchange's WebSocket, ``ws://HOST:PORT/ws``; with ``rest_url`` instead of ``exchange``.
+        rest_url: the reference exchange's REST server, ``http://HOST:PORT``.
+        streams: what to keep whole; at least one.
+        config: every switch; None: the defaults.
+        exchange: an adapter for another venue.
+        session_id: kept over reconnects; None: a random one.
+        limiter: shared by all controllers that talk to one host; None: one of its own, made from ``config``.
+        transport: how sockets are opened; None: trio-websocket.
+        http: an httpx client to share; None: one of its own. It stays open when the block is left.
+        random: where the jitter comes from.
+        wall_clock: Unix seconds, for the events.
+        on_state_change: called with each transition, at once; must not block.
+        on_health_change: called when the heartbeat's view of the connection changes.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+        ReconnectExhaustedError: attempts are spent and ``config.reconnect_exhausted`` is ``"raise"``.
+    """
+    config = config or NetworkConfig()
+    session_id = session_id or f"gapless-{uuid4().hex[:12]}"
+    venue = exchange or _reference(ws_url, rest_url, session_id)
+    if not streams or len(set(streams)) != len(streams):
+        raise ConfigurationError(
+            f"streams must be at least one and all different, got {[str(each) for each in streams]}"
+        )
+    for stream in streams:
+        venue.check(stream)
+    # Proxies of the environment are not used: the WebSocket would not pass them either.
+    client = http or httpx.AsyncClient(trust_env=False, timeout=config.rest_timeout)
+    controller = ConnectionController(
+        exchange=venue,
+        streams=streams,
+        config=config,
+        http=client,
+        limiter=limiter or _limiter(config),
+        transport=transport or TrioWebsocketTransport(message_size_max=config.message_size_max),
+        random=random or Random(),  # noqa: S311  # jitter, not secrecy
+        wall_clock=wall_clock,
+        on_state_change=on_state_change,
+        on_health_change=on_health_change,
+    )
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(controller.run, name="gapless.supervisor")
+            yield controller
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise unwrapped(group) from None
+    finally:
+        if http is None:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
+                await client.aclose()
+
+
+def _reference(ws_url: str | None, rest_url: str | None, session_id: str) -> Exchange:
+    if ws_url is None or rest_url is None:
+        raise ConfigurationError("expected ws_url and rest_url, or an exchange")
+    return ReferenceExchange(ws_url=ws_url, rest_url=rest_url, session_id=session_id)
+
+
+def _limiter(config: NetworkConfig) -> RestRateLimiter:
+    return RestRateLimiter(
+        proactive=config.rate_limit_proactive,
+        initial_backoff=config.rate_limit_initial_backoff,
+        max_backoff=config.rate_limit_max_backoff,
+        backoff_multiplier=config.rate_limit_backoff_multiplier,
+        requests=config.rate_limit_requests,
+        window_s=config.rate_limit_window,
+    )

@@ -1,0 +1,61 @@
+"""Everything this package raises, and who erred.
+
+::
+
+    GaplessError
+    +-- ConfigurationError      you erred: a value that cannot work; raised when the object is built
+    +-- ReconnectExhaustedError attempts are spent and ``reconnect_exhausted="raise"`` asked to be told so
+    +-- PeerError               they erred: handled inside the controller, never seen by an app's event loop
+        +-- InvalidMessageError a frame that is not what the wire format says
+        +-- InvalidReplyError   a REST reply that is not what the wire format says
+        +-- LinkError           the socket could not be opened or is gone
+        +-- RequestFailedError  a REST request failed for good: refused, or out of retries
+"""
+
+
+class GaplessError(Exception):
+    """Base of every error of gapless."""
+
+
+class ConfigurationError(GaplessError, ValueError):
+    """A setting that cannot work. Says which, what came and what is allowed."""
+
+
+class ReconnectExhaustedError(GaplessError):
+    """Every reconnect attempt failed and ``reconnect_exhausted`` is ``"raise"``."""
+
+
+class PeerError(GaplessError):
+    """The other side broke its word. A controller repairs or reports it; it does not raise it at the app."""
+
+
+class InvalidMessageError(PeerError):
+    """A WebSocket frame that cannot be decoded. It is logged, counted and skipped."""
+
+
+class InvalidReplyError(PeerError):
+    """A REST reply that cannot be decoded."""
+
+
+class LinkError(PeerError):
+    """The socket could not be opened, or is gone.
+
+    Attributes:
+        retry_after_s: the floor the peer asked for before the next attempt, seconds; 0.0 where it asked for none.
+    """
+
+    def __init__(self, reason: str, *, retry_after_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class RequestFailedError(PeerError):
+    """A REST request failed for good.
+
+    Attributes:
+        status: the last HTTP status, or None where no reply came at all.
+    """
+
+    def __init__(self, reason: str, *, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status

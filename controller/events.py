@@ -1,0 +1,209 @@
+"""What an app receives: immutable typed structs.
+
+``msgspec.json.encode(event)`` gives the one-line JSON form of ``gapless watch --json``: the class name under ``event``,
+then the fields below in this order. ``docs/events.md`` describes it for programs in other languages.
+
+Units: ``at`` and ``received_at`` are Unix seconds of this machine's clock; ``timestamp`` is the venue's own text,
+RFC 3339 in UTC; ids and ranges are inclusive at both ends.
+"""
+
+from enum import StrEnum, unique
+
+from msgspec import Struct
+
+from gapless.states import State, Trigger
+
+
+@unique
+class Source(StrEnum):
+    """How a piece of data reached the app."""
+
+    LIVE = "LIVE"
+    """Over the WebSocket."""
+    BACKFILL = "BACKFILL"
+    """Over REST, to fill a known gap."""
+    POLL = "POLL"
+    """Over REST, while live data did not flow."""
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """An order as the venue reports it."""
+
+    order_id: str
+    symbol: str
+    side: str
+    type: str
+    quantity: float
+    price: float | None = None
+    filled: float = 0.0
+    status: str = ""
+    updated_at: str = ""
+
+
+class Balance(Struct, frozen=True, kw_only=True):
+    """One asset's balance."""
+
+    asset: str
+    free: float
+    locked: float = 0.0
+
+
+class Event(Struct, frozen=True, kw_only=True, tag=True, tag_field="event"):
+    """Base of everything a controller hands to the app."""
+
+
+class MarketData(Event, frozen=True, kw_only=True):
+    """One piece of market data, delivered exactly once.
+
+    ``sequence_id`` and ``epoch`` are None where the venue sends none (then exactly-once cannot be promised).
+    """
+
+    channel: str
+    symbol: str
+    sequence_id: int | None
+    epoch: str | None
+    source: Source
+    timestamp: str
+    price: float
+    bid: float | None
+    ask: float | None
+    volume_24h: float | None
+    received_at: float
+    generation: int
+
+
+class OrderUpdate(Event, frozen=True, kw_only=True):
+    """An order changed. With ``snapshot`` it is a row of a snapshot that covers all updates up to ``sequence_id``."""
+
+    channel: str
+    symbol: str
+    sequence_id: int | None
+    epoch: str | None
+    source: Source
+    order: Order
+    snapshot: bool
+    received_at: float
+    generation: int
+
+
+class BalanceUpdate(Event, frozen=True, kw_only=True):
+    """A balance changed. With ``snapshot`` it is a row of a snapshot that covers all updates up to ``sequence_id``."""
+
+    channel: str
+    symbol: str
+    sequence_id: int | None
+    epoch: str | None
+    source: Source
+    balance: Balance
+    snapshot: bool
+    received_at: float
+    generation: int
+
+
+class StateChanged(Event, frozen=True, kw_only=True):
+    """The controller took a transition. ``retry_in_s`` says how long it waits in ``REST_FALLBACK``; None: not at all.
+
+    ``unverified`` marks a verdict on a silence that REST could say nothing about.
+    """
+
+    before: State
+    trigger: Trigger
+    after: State
+    reason: str
+    generation: int
+    retry_in_s: float | None
+    unverified: bool
+    at: float
+
+
+class GapFound(Event, frozen=True, kw_only=True):
+    """Ids ``start_seq..end_seq`` are owed and missing. They will be filled or reported lost."""
+
+    channel: str
+    symbol: str
+    epoch: str | None
+    start_seq: int
+    end_seq: int
+    reason: str
+    at: float
+
+
+class GapFilled(Event, frozen=True, kw_only=True):
+    """Ids ``start_seq..end_seq`` of open gaps were delivered. ``reason``: ``rest``, ``live`` or ``snapshot``."""
+
+    channel: str
+    symbol: str
+    epoch: str | None
+    start_seq: int
+    end_seq: int
+    reason: str
+    at: float
+
+
+class ContinuityLost(Event, frozen=True, kw_only=True):
+    """Ids ``start_seq..end_seq`` will never be delivered (``end_seq`` None: to the end of that epoch), and why.
+
+    Reasons: ``evicted``, ``absent``, ``epoch_ended``, ``unverifiable``, ``no_history``, ``reconciliation_disabled``,
+    ``too_many_gaps``, ``snapshot_missed``.
+    """
+
+    channel: str
+    symbol: str
+    epoch: str | None
+    start_seq: int
+    end_seq: int | None
+    reason: str
+    at: float
+
+
+class StreamReset(Event, frozen=True, kw_only=True):
+    """The venue restarted: ids of ``new_epoch`` count from 1 and are owed from there."""
+
+    channel: str
+    symbol: str
+    old_epoch: str | None
+    new_epoch: str | None
+    at: float
+
+
+class StreamRejected(Event, frozen=True, kw_only=True):
+    """The venue refused this stream. It is asked for again with the next generation."""
+
+    channel: str
+    symbol: str
+    code: str
+    message: str
+    at: float
+
+
+class SnapshotMissed(Event, frozen=True, kw_only=True):
+    """An account snapshot could not be read in this generation."""
+
+    channel: str
+    symbol: str
+    reason: str
+    at: float
+
+
+class ReconnectGaveUp(Event, frozen=True, kw_only=True):
+    """All attempts are spent. REST collection goes on; ``controller.reconnect()`` starts anew."""
+
+    attempts: int
+    reason: str
+    at: float
+
+
+AnyEvent = (
+    MarketData
+    | OrderUpdate
+    | BalanceUpdate
+    | StateChanged
+    | GapFound
+    | GapFilled
+    | ContinuityLost
+    | StreamReset
+    | StreamRejected
+    | SnapshotMissed
+    | ReconnectGaveUp
+)
+"""Every event, as a union to match on."""

@@ -1,0 +1,188 @@
+"""The live side of the data plane: frames of the current socket, entered into the books. Synchronous and free of I/O.
+
+Frames never pass through the state machine. Only changes become triggers: data that was awaited, a gap that was found.
+"""
+
+from collections.abc import Callable
+
+from gapless.controller.books import Books
+from gapless.controller.errors import LinkError
+from gapless.controller.events import Source
+from gapless.controller.exchange import AccountUpdate, MarketUpdate
+from gapless.controller.sequence_tracker import Verdict
+from gapless.controller.stream import Stream
+from gapless.controller.subscription import Subscription
+
+
+def _nobody_waits() -> None:
+    """No link has asked to be told yet."""
+
+
+class LiveFeed:
+    """What the current generation's socket says.
+
+    Args:
+        books: where it is entered.
+    """
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self.on_data: Callable[[], None] = _nobody_waits
+        """Called when market data arrives while ``data_awaited`` is set; the call clears it."""
+        self.data_awaited = True
+        self.first_data_at: float | None = None
+        """Monotonic seconds of this generation's first market data."""
+        self.last_data_at = float("-inf")
+        """Monotonic seconds of the last market data of any generation."""
+
+    def start_generation(self, generation: int) -> None:
+        """A new socket is about to be dialled."""
+        self._books.generation = generation
+        self._books.socket_open = False
+        self.first_data_at = None
+        for subscription in self._books.subscriptions:
+            subscription.start_generation()
+
+    def socket_closed(self) -> None:
+        """This generation's socket is gone."""
+        self._books.socket_open = False
+
+    def welcome(self, epoch: str | None) -> None:
+        """The socket belongs to this epoch.
+
+        Raises:
+            LinkError: the epoch was left before; its ids were reported lost and must not come back.
+        """
+        books = self._books
+        if epoch is not None and books.epoch_was_left(epoch):
+            raise LinkError(f"the server speaks of epoch {epoch}, which was left for {books.epoch}")
+        books.socket_open = True
+        if epoch is not None:
+            books.enter_epoch(epoch)
+
+    def acknowledge(self, stream: Stream, mark: int | None) -> None:
+        """The venue took the subscription; ``mark`` is the last id issued before it."""
+        subscription = self._books.find(stream.channel, stream.symbol)
+        if subscription is None:
+            return
+        subscription.answered, subscription.rejected = True, False
+        if mark is not None:
+            self._owe_after(subscription, mark)
+        self._books.changed.notify()
+
+    def _owe_after(self, subscription: Subscription, mark: int) -> None:
+        ledger = subscription.ledger
+        first, subscription.owed = not subscription.owed, True
+        subscription.live_head = max(subscription.live_head or 0, mark)
+        ledger.start_at(mark + 1)
+        if (gap := ledger.issued(mark)) is not None:
+            self._books.open_gap(subscription, *gap, "subscription_mark")
+        elif ledger.suspect == mark:
+            self._books.doubt(subscription, mark)
+        if first and (gap := ledger.owe_from(mark + 1)) is not None:
+            self._books.open_gap(subscription, *gap, "subscription_mark")
+
+    def reject(self, stream: Stream, code: str, message: str) -> None:
+        """The venue refused the subscription."""
+        subscription = self._books.find(stream.channel, stream.symbol)
+        if subscription is None or subscription.rejected:
+            return
+        subscription.answered = subscription.rejected = True
+        self._books.rejected(subscription, code, message)
+
+    def market(self, update: MarketUpdate, *, now: float, received_at: float) -> None:
+        """One piece of live market data. The hot path: no await, no log line, no scope."""
+        subscription = self._books.find(update.channel, update.symbol)
+        if subscription is None:
+            self._books.stats.unexpected += 1
+            return
+        self.last_data_at = subscription.last_data_at = now
+        if self.data_awaited or self.first_data_at is None:
+            self._data_flows(now)
+        subscription.last_live_timestamp = update.timestamp
+        sequence_id = update.sequence_id
+        if sequence_id is None:
+            self._unsequenced(subscription, update, received_at)
+            return
+        if self._books.epoch is None:
+            self._without_epochs(subscription, update, sequence_id)
+        if self._books.delivery.overflowing:
+            self._skip(subscription, sequence_id)
+            return
+        verdict = subscription.ledger.accept(sequence_id)
+        if verdict is Verdict.DUPLICATE:
+            self._books.stats.duplicates += 1
+        elif verdict is Verdict.SUSPECT:
+            self._books.doubt(subscription, sequence_id)
+            return
+        else:
+            if verdict is Verdict.JUMPED and subscription.ledger.last_gap is not None:
+                self._books.open_gap(subscription, *subscription.ledger.last_gap, "sequence_jump")
+            self._books.stats.live += 1
+            self._books.deliver(subscription, update, Source.LIVE, received_at)
+            if verdict is Verdict.LATE:
+                self._books.filled(subscription, [(sequence_id, sequence_id)], "live")
+        if subscription.live_head is None or sequence_id > subscription.live_head:
+            subscription.live_head = sequence_id
+        subscription.live_seen = True
+
+    def account(self, update: AccountUpdate, *, received_at: float) -> None:
+        """One live order or balance update."""
+        subscription = self._books.find(update.stream.channel, update.stream.symbol)
+        if subscription is None:
+            self._books.stats.unexpected += 1
+            return
+        if self._books.delivery.overflowing:
+            if update.sequence_id is not None:
+                self._skip(subscription, update.sequence_id)
+            return
+        if update.sequence_id is not None:
+            verdict = subscription.ledger.accept(update.sequence_id)
+            if verdict is Verdict.DUPLICATE:
+                self._books.stats.duplicates += 1
+                return
+            if verdict is Verdict.SUSPECT:
+                self._books.doubt(subscription, update.sequence_id)
+                return
+            if verdict is Verdict.JUMPED and subscription.ledger.last_gap is not None:
+                self._books.open_gap(subscription, *subscription.ledger.last_gap, "sequence_jump")
+            if verdict is Verdict.LATE:
+                self._books.filled(subscription, [(update.sequence_id, update.sequence_id)], "live")
+        self._books.deliver_account(
+            subscription, update.content, update.sequence_id, source=Source.LIVE, snapshot=False, at=received_at
+        )
+
+    def _data_flows(self, now: float) -> None:
+        if self.first_data_at is None:
+            self.first_data_at = now
+        if self.data_awaited:
+            self.data_awaited = False
+            self.on_data()
+
+    def _skip(self, subscription: Subscription, sequence_id: int) -> None:
+        """The app's buffer is full: the frame becomes part of one gap, announced at its beginning and its end."""
+        self._books.stats.skipped += 1
+        gap = subscription.ledger.issued(sequence_id)
+        if gap is None:
+            if subscription.ledger.suspect == sequence_id:
+                self._books.doubt(subscription, sequence_id)
+            return
+        subscription.live_head = max(subscription.live_head or 0, sequence_id)
+        if subscription.skipped_from is None:
+            self._books.open_gap(subscription, *gap, "overflow")
+            subscription.skipped_from = sequence_id + 1
+
+    def _unsequenced(self, subscription: Subscription, update: MarketUpdate, received_at: float) -> None:
+        if self._books.delivery.overflowing:
+            self._books.stats.skipped += 1
+            return
+        self._books.stats.live += 1
+        self._books.deliver(subscription, update, Source.LIVE, received_at)
+
+    def _without_epochs(self, subscription: Subscription, update: MarketUpdate, sequence_id: int) -> None:
+        """A venue without epochs: a socket that begins below the cursor with something newer has restarted."""
+        next_id = subscription.ledger.next_id
+        if subscription.live_seen or next_id is None or sequence_id >= next_id:
+            return
+        if update.timestamp > subscription.last_timestamp:
+            self._books.restart(subscription, None, None)

@@ -1,0 +1,137 @@
+"""PING and PONG: the books of the heartbeat (pure) and the activity that keeps it."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import trio
+from loguru import logger
+
+from gapless.controller.errors import LinkError
+from gapless.states import Trigger
+
+if TYPE_CHECKING:
+    from gapless.controller.runtime import Runtime
+    from gapless.controller.supervisor import Lease
+
+
+class HeartbeatManager:
+    """Which PINGs wait for their PONG, and whether the connection is healthy. Pure.
+
+    Args:
+        interval: seconds between two PINGs.
+        timeout: seconds after which an unanswered PING is overdue.
+        on_health_change: told when health changes.
+    """
+
+    def __init__(
+        self,
+        interval: float = 60.0,
+        timeout: float = 10.0,
+        on_health_change: Callable[[bool], None] | None = None,
+    ) -> None:
+        self.interval = interval
+        self.timeout = timeout
+        self._on_health_change = on_health_change
+        self._pending: dict[str, float] = {}
+        self._sent = 0
+        self.healthy = True
+        self.round_trip_s: float | None = None
+        """Of the last answered PING."""
+        self._answered_sent_at = float("-inf")
+
+    def next_id(self) -> str:
+        """An id no other PING of this controller has."""
+        self._sent += 1
+        return f"p-{self._sent}"
+
+    def sent(self, request_id: str, now: float) -> None:
+        """A PING leaves now."""
+        self._pending[request_id] = now
+
+    def handle_pong(self, request_id: str, now: float) -> float | None:
+        """A PONG came: its round trip in seconds, or None where no such PING waits."""
+        sent_at = self._pending.pop(request_id, None)
+        if sent_at is None:
+            return None
+        self.round_trip_s = now - sent_at
+        self._answered_sent_at = sent_at
+        self._set_health(healthy=True)
+        return self.round_trip_s
+
+    def answered_since(self, since: float) -> float | None:
+        """The last round trip, if its PING left at ``since`` or later."""
+        return self.round_trip_s if self._answered_sent_at >= since else None
+
+    def overdue_at(self) -> float:
+        """When the oldest waiting PING becomes overdue; infinity where none waits."""
+        return min(self._pending.values(), default=float("inf")) + self.timeout
+
+    def take_overdue(self, now: float) -> float | None:
+        """Take out the PINGs that are overdue; when the oldest of them was sent, or None."""
+        late = [request_id for request_id, sent_at in self._pending.items() if now >= sent_at + self.timeout]
+        times = [self._pending.pop(request_id) for request_id in late]
+        return min(times, default=None)
+
+    def unhealthy(self) -> None:
+        """The peer no longer answers."""
+        self._set_health(healthy=False)
+
+    def forget(self) -> None:
+        """A new connection: no PONG of the old one is awaited any more."""
+        self._pending.clear()
+
+    def _set_health(self, *, healthy: bool) -> None:
+        if healthy is not self.healthy:
+            self.healthy = healthy
+            if self._on_health_change is not None:
+                self._on_health_change(healthy)
+
+
+async def run(runtime: "Runtime", lease: "Lease") -> None:
+    """Send PINGs by the clock, whatever else is sent, and claim PONG_OVERDUE."""
+    manager, link = runtime.heartbeat, runtime.link
+    await link.opened.wait()
+    next_ping_at = trio.current_time() + manager.interval
+    while True:
+        await trio.sleep_until(min(next_ping_at, manager.overdue_at()))
+        now = trio.current_time()
+        sent_at = manager.take_overdue(now)
+        if sent_at is not None:
+            _judge(runtime, lease, sent_at)
+        if now >= next_ping_at:
+            next_ping_at = now + manager.interval
+            await send_ping(runtime, lease)
+
+
+async def send_ping(runtime: "Runtime", lease: "Lease") -> str:
+    """Send one PING; a send buffer that stays full for the time-out ends the link."""
+    manager, link = runtime.heartbeat, runtime.link
+    request_id = manager.next_id()
+    manager.sent(request_id, trio.current_time())
+    logger.debug("PING {}", request_id)
+    with trio.move_on_after(manager.timeout) as scope:
+        try:
+            await link.send(runtime.exchange.ping(request_id))
+        except LinkError as error:
+            # The link reads the same end and says so; it alone speaks for the socket.
+            logger.debug("PING {} could not be sent: {}", request_id, error)
+    if scope.cancelled_caught:
+        _judge(runtime, lease, trio.current_time() - manager.timeout)
+    return request_id
+
+
+def _judge(runtime: "Runtime", lease: "Lease", sent_at: float) -> None:
+    link, manager = runtime.link, runtime.heartbeat
+
+    def nothing_since() -> bool:
+        return link.last_frame_at <= sent_at
+
+    if not nothing_since():
+        logger.warning("a PING was not answered within {} s, but frames came since", manager.timeout)
+        return
+    manager.unhealthy()
+    lease.emit(
+        Trigger.PONG_OVERDUE,
+        f"no PONG within {manager.timeout:g} s and no frame since the PING",
+        still_true=nothing_since,
+    )

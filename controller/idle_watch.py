@@ -1,0 +1,40 @@
+"""Notices silence on the connection: by deadline, not by polling."""
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from gapless.states import Trigger
+
+if TYPE_CHECKING:
+    from gapless.controller.runtime import Runtime
+    from gapless.controller.supervisor import Lease
+
+_LATE_S: Final = 0.02
+"""A timer that wakes later than this was held up together with everything else in the process; what the socket received
+meanwhile is read first. Also the pause before a claim is looked at again. Leaves four fifths of the promised 100 ms."""
+
+
+async def run(runtime: "Runtime", lease: "Lease") -> None:
+    """Claim IDLE once no market data came for the idle window. Starts at the last SUBSCRIBED."""
+    await runtime.link.subscribed.wait()
+    if not runtime.books.market_desired:
+        await trio.sleep_forever()
+    started_at = trio.current_time()
+
+    def idle_at() -> float:
+        last_data_at = runtime.feed.last_data_at
+        return max(started_at, last_data_at) + runtime.quiet.window_s(last_data_at)
+
+    def is_idle() -> bool:
+        return trio.current_time() >= idle_at()
+
+    while True:
+        due_at = idle_at()
+        await trio.sleep_until(due_at)
+        if trio.current_time() - due_at > _LATE_S:
+            await trio.sleep(_LATE_S)
+        if is_idle():
+            silent_s = trio.current_time() - max(started_at, runtime.feed.last_data_at)
+            lease.emit(Trigger.IDLE, f"no market data for {silent_s:.3g} s", still_true=is_idle)
+            await trio.sleep(_LATE_S)

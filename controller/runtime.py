@@ -1,0 +1,73 @@
+"""What the activities of one controller share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import trio
+
+from gapless.controller.backoff import ReconnectBackoff
+from gapless.controller.books import Books
+from gapless.controller.collector import Collector
+from gapless.controller.config import NetworkConfig
+from gapless.controller.errors import LinkError
+from gapless.controller.exchange import Exchange
+from gapless.controller.feed import LiveFeed
+from gapless.controller.heartbeat import HeartbeatManager
+from gapless.controller.signal import Signal
+from gapless.controller.silence import QuietMarket
+from gapless.controller.stream import Stream
+from gapless.controller.transports import Connection, Transport
+
+
+class LinkStatus:
+    """One connection generation, as the other activities see it."""
+
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+        self.opened = trio.Event()
+        """The handshake is done."""
+        self.subscribed = trio.Event()
+        """Every stream was acknowledged or rejected."""
+        self.last_frame_at = float("-inf")
+        """Monotonic seconds of the last frame of any kind."""
+        self._connection: Connection | None = None
+
+    def open(self, connection: Connection) -> None:
+        """The handshake is done."""
+        self._connection = connection
+        self.opened.set()
+
+    async def send(self, frame: str) -> None:
+        """Send one frame. Blocks while the send buffer is full: the caller brings a deadline.
+
+        Raises:
+            LinkError: the socket is gone.
+        """
+        if self._connection is None:
+            raise LinkError("not connected")
+        await self._connection.send(frame)
+
+
+@dataclass(slots=True, kw_only=True)
+class Runtime:
+    """The parts of one controller, and the little state that belongs to none of them."""
+
+    config: NetworkConfig
+    exchange: Exchange
+    transport: Transport
+    streams: Sequence[Stream]
+    books: Books
+    feed: LiveFeed
+    collector: Collector
+    backoff: ReconnectBackoff
+    heartbeat: HeartbeatManager
+    quiet: QuietMarket
+    wall_clock: Callable[[], float]
+    evidence: Signal
+    """Notified when REST has answered or a PONG came: what the verifier waits for."""
+    link: LinkStatus = field(default_factory=lambda: LinkStatus(0))
+    """The current generation."""
+    retry_at: float | None = None
+    """Monotonic seconds of the next attempt; None: no attempt is planned."""
+    verifying: bool = False
+    """Whether REST is asked as a witness, ahead of everything else."""

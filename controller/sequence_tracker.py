@@ -1,0 +1,210 @@
+"""The sequence ledger: which ids of a stream are owed, delivered, missing. Pure, no I/O, no clock.
+
+Theory. Per stream there is a cursor, ``next_id``, and a set of open gaps. Everything below ``base`` was never owed;
+everything from ``base`` up to the cursor was delivered unless it lies in a gap; everything from the cursor on is
+still to come. An id is delivered exactly when :meth:`StreamLedger.accept` answers with a verdict that
+:data:`DELIVERED` holds, and that happens at most once per id, because the call itself moves the cursor or closes the
+gap: the books are written before the delivery.
+
+An id is only meaningful within its epoch. A restarted server counts from 1 again; :meth:`StreamLedger.reset` then
+starts the books anew, owed from id 1. Without it, "lower than expected is a duplicate" would drop everything for
+ever.
+
+The jump guard. An id far ahead of the cursor is more often a corrupt frame than a real jump. It becomes the *suspect*
+and moves nothing. The next id continues it (then it was real), or REST's ``last_seq`` covers it (real) or does not
+(corrupt). Its own frame is not delivered: if it was real, its id is part of the gap and is fetched like the rest.
+
+What does not fit: ids are assumed to be contiguous, +1 each.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, unique
+
+from gapless.controller.intervals import IntervalSet
+
+JUMP_MAX = 100_000
+"""Ids. At 1,000 messages/s an outage of 100 s; a longer one is confirmed by the next id or by REST within one
+request."""
+
+INTERVALS_MAX = 1_000
+"""Open gaps per stream. A random drop of every second message reaches it in 2,000 messages; more is not a gap but a
+ruin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Ids ``start_seq..end_seq`` (inclusive) of a stream are owed and missing."""
+
+    channel: str
+    symbol: str
+    start_seq: int
+    end_seq: int
+
+
+@unique
+class Verdict(Enum):
+    """What the ledger says about one id."""
+
+    NEXT = "next"
+    """The expected id: deliver."""
+    JUMPED = "jumped"
+    """New, but ids before it are missing: deliver; ``last_gap`` holds the gap it opened."""
+    LATE = "late"
+    """It was in an open gap: deliver."""
+    DUPLICATE = "duplicate"
+    """Delivered before, reported lost, or never owed: drop."""
+    SUSPECT = "suspect"
+    """Too far ahead to be believed: drop, and ask."""
+
+
+DELIVERED = frozenset({Verdict.NEXT, Verdict.JUMPED, Verdict.LATE})
+"""The verdicts with which an id reaches the app."""
+
+
+class StreamLedger:
+    """The books of one stream in one epoch.
+
+    Methods that move the cursor: :meth:`accept`, :meth:`issued`, :meth:`owe_from`, :meth:`start_at`, :meth:`reset`.
+    Methods that close gaps: :meth:`accept`, :meth:`lose`, :meth:`cover`.
+    """
+
+    __slots__ = ("_base", "_intervals_max", "_jump_max", "gaps", "last_gap", "next_id", "suspect")
+
+    def __init__(self, *, jump_max: int = JUMP_MAX, intervals_max: int = INTERVALS_MAX) -> None:
+        self._jump_max = jump_max
+        self._intervals_max = intervals_max
+        self._base = 0
+        self.next_id: int | None = None
+        """The cursor: the lowest id not yet seen; None while nothing is known of the stream."""
+        self.gaps = IntervalSet()
+        self.last_gap: tuple[int, int] | None = None
+        """What the last JUMPED id opened."""
+        self.suspect: int | None = None
+        """An id too far ahead to be believed, until it is confirmed or refuted."""
+
+    @property
+    def highest_issued(self) -> int | None:
+        """The highest id the venue is known to have issued; a reply that knows less is stale."""
+        return None if self.next_id is None else self.next_id - 1
+
+    def accept(self, sequence_id: int) -> Verdict:
+        """Enter one id. Constant time when ids arrive in order."""
+        expected = self.next_id
+        if sequence_id == expected:
+            self.next_id = sequence_id + 1
+            self.suspect = None
+            return Verdict.NEXT
+        if expected is None:
+            self._base = sequence_id
+            self.next_id = sequence_id + 1
+            return Verdict.NEXT
+        if sequence_id < expected:
+            return Verdict.LATE if self.gaps.discard(sequence_id) else Verdict.DUPLICATE
+        if sequence_id - expected > self._jump_max and sequence_id - 1 != self.suspect:
+            self.suspect = sequence_id
+            return Verdict.SUSPECT
+        self._open(expected, sequence_id - 1)
+        self.next_id = sequence_id + 1
+        self.suspect = None
+        return Verdict.JUMPED
+
+    def start_at(self, sequence_id: int) -> None:
+        """The first owed id, where nothing was known before; otherwise nothing changes."""
+        if self.next_id is None:
+            self._base = self.next_id = sequence_id
+
+    def issued(self, highest: int, *, trusted: bool = False) -> tuple[int, int] | None:
+        """The venue has issued ids up to ``highest``: what lies between the cursor and it is a gap, returned.
+
+        An untrusted claim too far ahead becomes the suspect instead and returns None.
+        """
+        if self.next_id is None or highest < self.next_id:
+            return None
+        if not trusted and highest - self.next_id >= self._jump_max:
+            self.suspect = highest
+            return None
+        gap = (self.next_id, highest)
+        self._open(*gap)
+        self.next_id = highest + 1
+        return gap
+
+    def resolve_suspect(self, last_seq: int) -> tuple[int, int] | None:
+        """REST says ids up to ``last_seq`` exist: the suspect was real (the gap is returned) or corrupt (None)."""
+        suspect, self.suspect = self.suspect, None
+        return self.issued(suspect, trusted=True) if suspect is not None and last_seq >= suspect else None
+
+    def owe_from(self, sequence_id: int) -> tuple[int, int] | None:
+        """Ids from ``sequence_id`` on are owed after all: what lies below the base becomes a gap, returned."""
+        if self.next_id is None or sequence_id >= self._base:
+            return None
+        gap = (sequence_id, self._base - 1)
+        self._base = sequence_id
+        self._open(*gap)
+        return gap
+
+    def lose(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Ids ``start..end`` will never come: close what of them is open, and return it."""
+        return self.gaps.take(start, end)
+
+    def cover(self, highest: int) -> list[tuple[int, int]]:
+        """A snapshot covers every id up to ``highest``: close and return the gaps below it, move the cursor past it."""
+        closed = self.gaps.take(self._base, highest)
+        if self.next_id is None or self.next_id <= highest:
+            if self.next_id is None:
+                self._base = highest + 1
+            self.next_id = highest + 1
+        return closed
+
+    def excess(self) -> Iterator[tuple[int, int]]:
+        """Take out the oldest gaps beyond the bound."""
+        while len(self.gaps) > self._intervals_max:
+            yield self.gaps.pop_first()
+
+    def reset(self, first_id: int | None) -> None:
+        """Start the books anew, owed from ``first_id`` (None: from whatever comes first)."""
+        self.gaps.clear()
+        self.suspect = None
+        self.last_gap = None
+        self._base = first_id or 0
+        self.next_id = first_id
+
+    def _open(self, start: int, end: int) -> None:
+        self.gaps.add(start, end)
+        self.last_gap = (start, end)
+
+
+class SequenceTracker:
+    """The ledgers of all streams.
+
+    >>> tracker = SequenceTracker()
+    >>> tracker.update("ticker", "BTC/USD", 2), tracker.update("ticker", "BTC/USD", 5)
+    (None, Gap(channel='ticker', symbol='BTC/USD', start_seq=3, end_seq=4))
+    """
+
+    def __init__(self, *, jump_max: int = JUMP_MAX, intervals_max: int = INTERVALS_MAX) -> None:
+        self._jump_max = jump_max
+        self._intervals_max = intervals_max
+        self._ledgers: dict[tuple[str, str], StreamLedger] = {}
+
+    def ledger(self, channel: str, symbol: str) -> StreamLedger:
+        """The books of one stream, opened on first use."""
+        key = (channel, symbol)
+        if key not in self._ledgers:
+            self._ledgers[key] = StreamLedger(jump_max=self._jump_max, intervals_max=self._intervals_max)
+        return self._ledgers[key]
+
+    def update(self, channel: str, symbol: str, sequence_id: int) -> Gap | None:
+        """Enter one id; the gap it opened, or None. Duplicates and late ids change no cursor."""
+        ledger = self.ledger(channel, symbol)
+        if ledger.accept(sequence_id) is not Verdict.JUMPED or ledger.last_gap is None:
+            return None
+        return Gap(channel, symbol, *ledger.last_gap)
+
+    def open_gaps(self) -> list[Gap]:
+        """Every open gap, streams in the order they were first seen, ids ascending."""
+        return [Gap(*key, start, end) for key, ledger in self._ledgers.items() for start, end in ledger.gaps]
+
+    def forget(self, channel: str, symbol: str) -> None:
+        """Close the books of a stream nobody wants any more."""
+        self._ledgers.pop((channel, symbol), None)

@@ -1,0 +1,39 @@
+"""Counters. Plain attributes, so that a message costs an addition."""
+
+from dataclasses import dataclass
+
+from gapless.controller.events import Source
+
+
+@dataclass(slots=True)
+class FeedStats:
+    """What passed through the data plane since the controller was opened."""
+
+    live: int = 0
+    """Market data delivered from the socket."""
+    backfilled: int = 0
+    """Market data delivered from REST for a known gap."""
+    polled: int = 0
+    """Market data delivered from REST while live data did not flow."""
+    duplicates: int = 0
+    """Ids dropped because they were delivered before, reported lost, or never owed."""
+    skipped: int = 0
+    """Live frames not taken because the app's buffer was full; they are fetched again."""
+    suspects: int = 0
+    """Ids too far ahead to be believed."""
+    invalid_messages: int = 0
+    invalid_replies: int = 0
+    stale_replies: int = 0
+    unexpected: int = 0
+    """Data for a stream nobody asked for."""
+    gaps_found: int = 0
+    ids_filled: int = 0
+    ids_lost: int = 0
+    """Ids reported lost; a range to the end of an epoch counts as one."""
+
+    def count_row(self, source: Source) -> None:
+        """One row of REST history was delivered."""
+        if source is Source.BACKFILL:
+            self.backfilled += 1
+        else:
+            self.polled += 1

@@ -1,0 +1,111 @@
+"""What the controller knows about one subscribed stream. Pure."""
+
+from dataclasses import dataclass, field
+
+from gapless.controller.exchange import HistoryPage
+from gapless.controller.sequence_tracker import StreamLedger
+from gapless.controller.stream import Stream
+
+RowKey = tuple[str, float, float | None, float | None]
+"""Timestamp, price, bid, ask."""
+
+REPEATS_REMEMBERED = 10_000
+"""Rows without ids remembered per stream, so that exact repeats can be dropped: ten pages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The state of the books when a request left. A reply that knows less than this is stale."""
+
+    highest_issued: int | None
+    suspect: int | None
+    resets: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestHead:
+    """The newest thing REST has said about a stream, and when it was asked (monotonic seconds)."""
+
+    last_seq: int | None
+    epoch: str | None
+    timestamp: str
+    asked_at: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Subscription:
+    """One desired stream: its books, and what this connection generation and REST said about it."""
+
+    stream: Stream
+    ledger: StreamLedger
+    is_account: bool
+    healable: bool
+    """Whether a gap can be filled at all: by history, or for an account stream by a snapshot."""
+
+    # Over the life of an epoch.
+    owed: bool = False
+    """Whether the first subscription of this epoch was acknowledged."""
+    resets: int = 0
+    """How often the books were started anew."""
+    last_timestamp: str = ""
+    last_data_at: float = float("-inf")
+    """Monotonic seconds of the last live datum."""
+    last_live_timestamp: str = ""
+    """The venue's time of the last live datum."""
+    skipped_from: int | None = None
+    """The first id of an overflow's gap that no event has announced yet."""
+    resume_timestamp: str = ""
+    """Of a stream whose REST rows have no ids: where the oldest open gap began."""
+    repeats: dict[RowKey, None] = field(default_factory=dict)
+    """Recent rows of a venue without ids or epochs, oldest first."""
+
+    # Of this connection generation.
+    answered: bool = False
+    """Acknowledged or rejected."""
+    rejected: bool = False
+    live_head: int | None = None
+    """The highest id this socket delivered, or its subscription mark."""
+    live_seen: bool = False
+    """Whether this socket has delivered anything."""
+    snapshot_done: bool = False
+    """Read, refused, or failed too often."""
+    snapshot_failures: int = 0
+
+    # Over REST.
+    rest_head: RestHead | None = None
+
+    def start_generation(self) -> None:
+        """A new socket: nothing the old one said counts any more."""
+        self.answered = False
+        self.rejected = False
+        self.live_head = None
+        self.live_seen = False
+        self.snapshot_done = False
+        self.snapshot_failures = 0
+
+    def remember(self, key: RowKey) -> None:
+        """Note a delivered row, so that an exact repeat can be dropped."""
+        self.repeats[key] = None
+        if len(self.repeats) > REPEATS_REMEMBERED:
+            del self.repeats[next(iter(self.repeats))]
+
+    def asked(self, now: float) -> Asked:
+        """What to compare a reply with that is requested now."""
+        ledger = self.ledger
+        return Asked(highest_issued=ledger.highest_issued, suspect=ledger.suspect, resets=self.resets, at=now)
+
+    def heard(self, page: HistoryPage, asked: Asked) -> None:
+        """Remember the newest thing REST said."""
+        timestamp = page.rows[-1].timestamp if page.rows else ""
+        self.rest_head = RestHead(last_seq=page.last_seq, epoch=page.epoch, timestamp=timestamp, asked_at=asked.at)
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether something is owed and missing, or a suspect id waits for REST's word."""
+        return len(self.ledger.gaps) > 0 or self.ledger.suspect is not None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of this stream holds CONNECTED back."""
+        return self.answered and not self.has_gap and (not self.is_account or self.snapshot_done or self.rejected)

@@ -1,0 +1,36 @@
+"""How long a peer asks us to wait. Pure."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from typing import Final
+
+RETRY_AFTER_MAX_S: Final = 3 * 86_400.0
+"""Seconds. The longest documented ban is three days (Binance, 418); more is a mistake of the peer's, not a floor."""
+
+
+def retry_after_s(header: str | None, *, now: float | None = None) -> float:
+    """Seconds that a ``Retry-After`` header asks for: a number of seconds, or an HTTP date.
+
+    Args:
+        header: the header's value; None or unreadable counts as 0.0.
+        now: Unix seconds, needed for the date form.
+    """
+    text = (header or "").strip()
+    if not text:
+        return 0.0
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = _until(text, now)
+    return min(max(seconds, 0.0), RETRY_AFTER_MAX_S) if isfinite(seconds) else 0.0
+
+
+def _until(text: str, now: float | None) -> float:
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return 0.0
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return at.timestamp() - (datetime.now(UTC).timestamp() if now is None else now)

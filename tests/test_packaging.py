@@ -16,6 +16,17 @@ FOLDERS = {"gapless": "gapless", "states": "gapless/states", "controller": "gapl
 }
 
 
+# Neither the checkout nor its editable install may help: -P, and the editable finder taken out.
+RUN_ALONE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in getattr(finder, "__module__", "")]
+import gapless.cli, gapless.controller, gapless.diagrams, gapless.simulator
+assert gapless.controller.__file__.startswith(sys.argv[1]), gapless.controller.__file__
+gapless.cli.main(["diagram", "--check"])
+"""
+
+
 def sources() -> set[str]:
     """Every file that must be in the wheel, by its path there."""
     found: set[str] = set()
@@ -52,16 +63,9 @@ def test_the_wheel_holds_everything_and_runs_alone(tmp_path: Path) -> None:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
         archive.extractall(tmp_path / "unpacked")
     assert packed == sources()
-    # -P and an empty home: neither the checkout nor its editable install may help.
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); sys.meta_path[:] = [finder for finder in sys.meta_path "
-        "if 'editable' not in getattr(finder, '__module__', '')]; import gapless.controller, gapless.simulator, gapless.diagrams, gapless.cli; "
-        "assert gapless.controller.__file__.startswith(sys.argv[1]), gapless.controller.__file__; "
-        "gapless.cli.main(['diagram', '--check'])"
-    )
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     run = subprocess.run(
-        [sys.executable, "-P", "-c", code, str(tmp_path / "unpacked")],
+        [sys.executable, "-P", "-c", RUN_ALONE, str(tmp_path / "unpacked")],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

@@ -1,0 +1,62 @@
+"""A trio exchange anyone can run: WebSocket, REST, a seeded market, and failures to switch on.
+
+>>> import trio
+>>> async def main() -> int:
+...     exchange = ExchangeSimulator(SimulatorConfig(symbols=("BTC/USD",), rate_per_s=0))
+...     async with serve_exchange(exchange) as endpoints:
+...         assert endpoints.ws_url.startswith("ws://127.0.0.1:")
+...         return exchange.publish("ticker", "BTC/USD", price=50_000.0)
+>>> trio.run(main)
+1
+"""
+
+from gapless.simulator.config import SimulatorConfig
+from gapless.simulator.exchange import ExchangeSimulator
+from gapless.simulator.failure_modes import (
+    FailureMode,
+    FailuresConfig,
+    Mode,
+    RateLimitMode,
+    RefuseMode,
+    ReorderMode,
+    RestartMode,
+    RestMode,
+    SelectMode,
+    ServerErrorMode,
+)
+from gapless.simulator.messages import Balance, Order, PricePoint, StreamKey
+from gapless.simulator.records import IssuedLog, RequestRecord, SubscriptionRecord
+from gapless.simulator.replay import CaptureError, Replay, Trade, read_trades
+from gapless.simulator.serve import Endpoints, serve_exchange
+from gapless.simulator.settings import SettingsError
+from gapless.simulator.strategies import SilentConnectionStrategy
+
+__all__ = [
+    "Balance",
+    "CaptureError",
+    "Endpoints",
+    "ExchangeSimulator",
+    "FailureMode",
+    "FailuresConfig",
+    "IssuedLog",
+    "Mode",
+    "Order",
+    "PricePoint",
+    "RateLimitMode",
+    "RefuseMode",
+    "ReorderMode",
+    "Replay",
+    "RequestRecord",
+    "RestMode",
+    "RestartMode",
+    "SelectMode",
+    "ServerErrorMode",
+    "SettingsError",
+    "SilentConnectionStrategy",
+    "SimulatorConfig",
+    "StreamKey",
+    "SubscriptionRecord",
+    "Trade",
+    "read_trades",
+    "serve_exchange",
+]

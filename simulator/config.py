@@ -1,0 +1,77 @@
+"""The simulator's configuration, from code or from a TOML file."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Self
+
+import msgspec
+from msgspec import Meta
+
+from gapless.simulator.failure_modes import FailuresConfig
+from gapless.simulator.messages import ACCOUNT_CHANNELS
+from gapless.simulator.settings import Positive, Settings, SettingsError, Timeout, decoded
+
+Name = Annotated[str, Meta(pattern=r"^[!-~]{1,64}$")]
+"""A channel or a symbol: 1 to 64 visible ASCII characters."""
+Rate = Annotated[float, Meta(ge=0.0, le=100_000.0)]
+"""Per second; above the limit one process could not keep its word."""
+
+
+class SimulatorConfig(Settings, frozen=True, kw_only=True):
+    """Everything about one exchange. The same configuration and seed give the same market and the same failures.
+
+    Raises:
+        SettingsError: a value is not allowed; the message names the field, the value and what is.
+    """
+
+    seed: int = 1
+    symbols: tuple[Name, ...] = ("BTC/USD", "ETH/USD")
+    channels: tuple[Name, ...] = ("ticker", "trade")
+    rate_per_s: Rate = 10.0
+    """Ids issued per second and stream, evenly spaced; 0: only what :meth:`ExchangeSimulator.publish` issues."""
+    account_rate_per_s: Rate = 0.0
+    """Orders and balances changed per second by the generator of account activity; 0: none."""
+    history_size: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
+    """Ids kept per stream for REST; what lies below is gone."""
+    failures: FailuresConfig = FailuresConfig()
+    record: bool = False
+    """Keep every issued message, for a checker: memory without a bound."""
+    sessions_max: Positive = 1_000
+    """Open connections, handshakes included; more are closed at once."""
+    streams_max: Positive = 1_000
+    """Streams one connection may subscribe."""
+    message_bytes_max: Positive = 65_536
+    """Longest message a client may send; a longer one closes its connection with 1009."""
+    outbound_queue_max: Positive = 10_000
+    """Messages waiting for one client; when it is full the client is too slow and is cut off, as real venues do."""
+    send_timeout_s: Timeout = 30.0
+    """How long one client may take nothing before it is cut off."""
+    handshake_timeout_s: Timeout = 10.0
+    """How long a client may take for its side of the WebSocket handshake."""
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a TOML file with these fields, failures as tables: ``[failures.silent_connection]``.
+
+        Raises:
+            SettingsError: it is not TOML, a field is unknown, or a value is not allowed.
+            OSError: it cannot be read.
+        """
+        try:
+            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path}: expected TOML in UTF-8: {error}") from None
+        try:
+            return decoded(cls, lambda: msgspec.convert(table, cls))
+        except SettingsError as error:
+            raise SettingsError(f"{path}: {error}") from None
+
+    def check(self) -> None:
+        """Refuse what a single field cannot tell."""
+        for field in ("symbols", "channels"):
+            names: tuple[str, ...] = getattr(self, field)
+            if not names or len(set(names)) != len(names):
+                raise self.not_allowed(field, "at least one name, none twice")
+        taken = [channel for channel in self.channels if channel in ACCOUNT_CHANNELS]
+        if taken:
+            raise self.not_allowed("channels", f"market channels; {' and '.join(ACCOUNT_CHANNELS)} always exist")

@@ -1,0 +1,127 @@
+"""What can be switched on: one mode per failure, the same from code, TOML and the control API.
+
+Every mode has ``enabled``, and two ways to switch itself off again, counted per session id so that one session's
+failures never depend on another's:
+
+* ``count``: how often it happens (a connection gone silent, a message dropped, a request refused), over reconnects;
+* ``duration_s``: how long after it was switched on.
+
+Counters such as ``after_messages`` start anew with each connection, and when the mode is switched on.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from gapless.simulator.settings import Count, Positive, Probability, Seconds, Settings
+
+
+class Mode(Settings, frozen=True, kw_only=True):
+    """What every failure mode has."""
+
+    enabled: bool = False
+    count: Positive | None = None
+    """Times per session id until it is over; None: no end."""
+    duration_s: Seconds | None = None
+    """Seconds after it was switched on until it is over; None: no end."""
+
+
+class FailureMode(Mode, frozen=True, kw_only=True):
+    """A failure that begins after so many outbound messages of a connection; WELCOME is the first of them."""
+
+    after_messages: Count = 10
+
+
+class SelectMode(Mode, frozen=True, kw_only=True):
+    """A failure of single data messages, chosen by any of these ways. ``symbols`` narrows all of them; empty: all."""
+
+    probability: Probability = 0.0
+    ids: tuple[Positive, ...] = ()
+    every_nth: Positive | None = None
+    symbols: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Refuse an enabled mode that chooses nothing."""
+        if self.enabled and not (self.probability or self.ids or self.every_nth):
+            raise self.not_allowed("enabled", "one of probability, ids or every_nth beside it, to choose messages by")
+
+
+class ReorderMode(SelectMode, frozen=True, kw_only=True):
+    """Chosen messages are held back until ``distance`` later data messages passed, at most ``hold_s``.
+
+    One is held at a time; a message chosen meanwhile passes.
+    """
+
+    distance: Annotated[int, Meta(ge=1, le=1_000)] = 1
+    hold_s: Seconds = 1.0
+    """A bound, so that the last message before a quiet time is late rather than lost."""
+
+
+class RefuseMode(Mode, frozen=True, kw_only=True):
+    """A WebSocket connection is refused: ``close`` drops it unanswered, ``http_503`` says so, with ``Retry-After``."""
+
+    how: Literal["close", "http_503"] = "close"
+    retry_after_s: Count | None = None
+
+
+class RestMode(Mode, frozen=True, kw_only=True):
+    """A failure of REST requests. ``paths`` narrows it to paths that begin so; empty: all but the control API."""
+
+    probability: Probability = 1.0
+    paths: tuple[str, ...] = ()
+
+
+class RateLimitMode(RestMode, frozen=True, kw_only=True):
+    """429. With ``rate_limit_per_s`` only what exceeds so many requests per second and session; else every request."""
+
+    rate_limit_per_s: Positive | None = None
+    retry_after_s: Count | None = 1
+    """Whole seconds in ``Retry-After``, as HTTP has it; None sends no header."""
+
+
+class ServerErrorMode(RestMode, frozen=True, kw_only=True):
+    """A 5xx reply."""
+
+    status: Annotated[int, Meta(ge=500, le=599)] = 503
+
+
+class RestartMode(Mode, frozen=True, kw_only=True):
+    """The exchange restarts with a new epoch: ``after_s`` after it was switched on, and so on, ``count`` times."""
+
+    count: Positive | None = 1
+    after_s: Seconds = 0.0
+    downtime_s: Seconds = 0.0
+
+    def check(self) -> None:
+        """Refuse a restart that repeats without a pause."""
+        if self.count != 1 and self.after_s < 0.1:
+            raise self.not_allowed("after_s", "at least 0.1 where count is not 1: the exchange would only restart")
+
+
+class FailuresConfig(Settings, frozen=True, kw_only=True):
+    """Which failures are on. None: nothing said; for a session id that means what holds for all sessions."""
+
+    silent_connection: FailureMode | None = None
+    """After N messages nothing is sent any more, PONG included; TCP stays open."""
+    acknowledged_silent: Mode | None = None
+    """WELCOME and acknowledgements are sent, nothing else."""
+    pong_only: FailureMode | None = None
+    """After N messages only PONGs are sent."""
+    drop: SelectMode | None = None
+    """Data messages are lost."""
+    duplicate: SelectMode | None = None
+    """Data messages are sent twice."""
+    reorder: ReorderMode | None = None
+    """Data messages are overtaken by later ones."""
+    disconnect: FailureMode | None = None
+    """After N messages the connection is dropped without a close frame."""
+    refuse: RefuseMode | None = None
+    """WebSocket connections are refused."""
+    stalled_handshake: Mode | None = None
+    """TCP is accepted, the upgrade never answered."""
+    rate_limited: RateLimitMode | None = None
+    """REST replies 429."""
+    server_error: ServerErrorMode | None = None
+    """REST replies 5xx."""
+    restart: RestartMode | None = None
+    """The exchange restarts; for all sessions only."""

@@ -1,0 +1,130 @@
+"""The WebSocket side: from an accepted TCP connection to a session, and its end.
+
+Hazards of trio-websocket this is built around: its own timeouts do not cover a silent peer, and a polite close can hang
+or lose a cancellation. So every wait has a scope of this module, and a connection ends by cancelling its nursery and
+closing its stream forcefully, never by a close handshake.
+"""
+
+from urllib.parse import parse_qs, urlsplit
+
+import trio
+from loguru import logger
+from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, WebSocketRequest, wrap_server_stream
+from wsproto.utilities import ProtocolError
+
+from gapless.simulator.dialog import receive
+from gapless.simulator.exchange import ExchangeSimulator
+from gapless.simulator.handshakes import refusal
+from gapless.simulator.messages import MalformedMessageError
+from gapless.simulator.seams import How, Refusal
+from gapless.simulator.session import Session
+
+PATH = "/ws"
+SESSION_ID_MAX = 128
+"""Longest session id; it is kept in logs and tables."""
+INBOUND_QUEUE = 64
+"""Messages of a client buffered by trio-websocket; they are handled without waiting, so this is only for bursts."""
+RECEIVE_BYTES = 65_536
+"""Read from TCP at once."""
+STALL_MAX_S = 600.0
+"""How long an unanswered handshake is kept: beyond any client's patience, and a bound."""
+
+
+class WebSocketServer:
+    """Makes sessions of one exchange out of TCP connections."""
+
+    def __init__(self, exchange: ExchangeSimulator) -> None:
+        self._exchange = exchange
+
+    async def handle(self, stream: trio.SocketStream) -> None:
+        """Serve one connection until it ends; never raises for what a peer did. The caller closes ``stream``."""
+        hub = self._exchange.hub
+        if hub.sockets >= self._exchange.config.sessions_max:
+            logger.warning("a connection is closed at once: {} are open", hub.sockets)
+            return
+        with trio.CancelScope() as scope:
+            hub.open_socket(scope)
+            try:
+                await self._converse(stream, scope)
+            except* (ConnectionClosed, HandshakeError, ProtocolError, trio.BrokenResourceError) as errors:
+                logger.info("a connection failed: {}", errors.exceptions)
+            finally:
+                hub.close_socket(scope)
+
+    async def _converse(self, stream: trio.SocketStream, scope: trio.CancelScope) -> None:
+        async with trio.open_nursery() as nursery:
+            request = await self._await_request(nursery, stream)
+            if request is not None:
+                await self._answer(request, scope)
+            nursery.cancel_scope.cancel()
+
+    async def _await_request(self, nursery: trio.Nursery, stream: trio.SocketStream) -> WebSocketRequest | None:
+        config = self._exchange.config
+        with trio.move_on_after(config.handshake_timeout_s):
+            return await wrap_server_stream(
+                nursery,
+                stream,
+                message_queue_size=INBOUND_QUEUE,
+                max_message_size=config.message_bytes_max,
+                receive_buffer_size=RECEIVE_BYTES,
+            )
+        logger.info("a connection is closed: no handshake within {} s", config.handshake_timeout_s)
+        return None
+
+    async def _answer(self, request: WebSocketRequest, scope: trio.CancelScope) -> None:
+        target = urlsplit(request.path)
+        session_id = parse_qs(target.query).get("session_id", [""])[0] or self._exchange.hub.name_session()
+        if target.path != PATH:
+            await self._reject(request, 404, f"expected {PATH}, got {target.path}")
+            return
+        if len(session_id) > SESSION_ID_MAX or not session_id.isprintable():
+            await self._reject(request, 400, f"expected a session_id of up to {SESSION_ID_MAX} printable characters")
+            return
+        verdict = refusal(self._exchange.failures, session_id, trio.current_time())
+        if verdict is not None:
+            await self._refuse(request, verdict)
+            return
+        socket: WebSocketConnection | None = None
+        with trio.move_on_after(self._exchange.config.handshake_timeout_s):
+            socket = await request.accept()
+        if socket is not None:
+            await self._serve(socket, session_id, scope)
+
+    async def _refuse(self, request: WebSocketRequest, verdict: Refusal) -> None:
+        match verdict.how:
+            case How.STALL:
+                await trio.sleep(STALL_MAX_S)
+            case How.REJECT:
+                await self._reject(request, 503, "the exchange takes no connections", verdict.retry_after_s)
+            case How.CLOSE:
+                pass
+
+    async def _reject(
+        self, request: WebSocketRequest, status: int, message: str, retry_after_s: int | None = None
+    ) -> None:
+        headers = [] if retry_after_s is None else [(b"Retry-After", str(retry_after_s).encode())]
+        with trio.move_on_after(self._exchange.config.handshake_timeout_s):
+            await request.reject(status, extra_headers=headers, body=message.encode())
+
+    async def _serve(self, socket: WebSocketConnection, session_id: str, scope: trio.CancelScope) -> None:
+        session = self._exchange.welcome(session_id, scope)
+        logger.info("{} is open", session)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read, socket, session)
+                session.cut(await session.pump(socket))
+        finally:
+            self._exchange.hub.leave(session)
+
+    async def _read(self, socket: WebSocketConnection, session: Session) -> None:
+        while True:
+            try:
+                text = await socket.get_message()
+            except ConnectionClosed as closed:
+                session.cut(f"the client is gone: {closed.reason}")
+                return
+            try:
+                receive(self._exchange, session, text)
+            except MalformedMessageError as malformed:
+                self._exchange.ignored += 1
+                logger.warning("{} sent what is ignored: {}; the message: {}", session, malformed, text[:200])

@@ -109,8 +109,9 @@ async def test_a_refused_port_is_a_state_not_an_error() -> None:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     await listener.aclose()
-    urls = {"ws_url": f"ws://127.0.0.1:{port}/ws", "rest_url": f"http://127.0.0.1:{port}"}
-    async with open_controller(**urls, streams=[Stream("ticker", "BTC/USD")]) as controller:
+    ws_url, rest_url = f"ws://127.0.0.1:{port}/ws", f"http://127.0.0.1:{port}"
+    streams = [Stream("ticker", "BTC/USD")]
+    async with open_controller(ws_url=ws_url, rest_url=rest_url, streams=streams) as controller:
         with trio.fail_after(5):
             await controller.wait_for(State.REST_FALLBACK)
         assert "refused" in controller.history[0].reason

@@ -192,6 +192,11 @@ class ConnectionController:
         return self._runtime.heartbeat.round_trip_s
 
     @property
+    def events_held(self) -> int:
+        """Events waiting for the app."""
+        return len(self._runtime.books.delivery)
+
+    @property
     def open_gaps(self) -> Mapping[Stream, Sequence[tuple[int, int]]]:
         """What is owed and missing now, per stream that misses anything."""
         return {each.stream: list(each.ledger.gaps) for each in self._runtime.books.subscriptions if each.has_gap}
@@ -328,9 +333,7 @@ async def open_controller(
     session_id = session_id or f"gapless-{uuid4().hex[:12]}"
     venue = exchange or _reference(ws_url, rest_url, session_id)
     if not streams or len(set(streams)) != len(streams):
-        raise ConfigurationError(
-            f"streams must be at least one and all different, got {[str(each) for each in streams]}"
-        )
+        raise ConfigurationError(f"expected at least one stream, all different, got {[str(each) for each in streams]}")
     for stream in streams:
         venue.check(stream)
     # Proxies of the environment are not used: the WebSocket would not pass them either.

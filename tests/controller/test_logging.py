@@ -1,0 +1,81 @@
+"""Logging: silent for an embedding app until it asks, complete when it does, and without secrets."""
+
+from collections.abc import Iterator
+
+import pytest
+import trio
+from loguru import logger
+from trio.testing import MockClock
+
+from gapless.controller import State, Stream, open_controller
+from gapless.simulator import FailureMode, FailuresConfig
+from gapless.simulator.failure_modes import RateLimitMode, SelectMode
+from tests.kit import Feed, world
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """What a sink of the app's own receives."""
+    collected: list[str] = []
+    sink = logger.add(lambda message: collected.append(str(message)), level="DEBUG", format="{name} {message}")
+    yield collected
+    logger.remove(sink)
+    logger.disable("gapless")
+
+
+async def eventful(feed: Feed) -> None:
+    await feed.until_state(State.CONNECTED)
+    await trio.sleep(90)
+
+
+async def test_silent_unless_asked(autojump_clock: MockClock, lines: list[str]) -> None:
+    async with world() as w, w.feed() as feed:
+        w.fail(FailuresConfig(drop=SelectMode(enabled=True, ids=(50,))))
+        await eventful(feed)
+    assert lines == []
+
+
+async def test_everything_that_matters_is_logged_when_asked(autojump_clock: MockClock, lines: list[str]) -> None:
+    logger.enable("gapless")
+    async with world() as w, w.feed() as feed:
+        w.fail(
+            FailuresConfig(
+                drop=SelectMode(enabled=True, ids=(50,)),
+                rate_limited=RateLimitMode(enabled=True, count=1, retry_after_s=1),
+            )
+        )
+        await eventful(feed)
+        w.fail(FailuresConfig(silent_connection=FailureMode(enabled=True, after_messages=1, count=1)))
+        await trio.sleep(60)
+    text = "".join(lines)
+    for expected in (
+        "attempt of generation 1",
+        "connected, generation 1",
+        "subscribed, generation 1",
+        "PING p-1",
+        "PONG p-1 after",
+        "gap 50..50 (sequence_jump)",
+        "REST GET /api/v1/prices",
+        "HTTP 429, everyone pauses 1.00 s",
+        "RESYNCING -> CONNECTED by RESYNCED",
+        "the silence is dead: REST has moved on",
+        "connected, generation 2",
+    ):
+        assert expected in text, expected
+
+
+async def test_no_secret_of_a_url_or_header_is_logged(autojump_clock: MockClock, lines: list[str]) -> None:
+    logger.enable("gapless")
+    async with world() as w:
+        ws_url = f"{w.ws_url}?token=hunter2"
+        streams = [Stream("ticker", "BTC/USD")]
+        async with open_controller(
+            ws_url=ws_url, rest_url=w.rest_url, streams=streams, session_id="s3cret"
+        ) as controller:
+            await controller.wait_for(State.CONNECTED)
+            w.network.refuse(w.ws_port)
+            w.exchange.disconnect()
+            await trio.sleep(30)
+    ours = [line for line in lines if line.startswith("gapless.controller")]
+    assert ours
+    assert not [line for line in ours if "hunter2" in line or "s3cret" in line]

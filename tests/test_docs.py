@@ -1,0 +1,76 @@
+"""The examples of the README and of examples/ run, against a simulated exchange."""
+
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from importlib import util
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.kit import world
+
+ROOT = Path(__file__).parent.parent
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+EMBED, MACHINE, STORY = BLOCKS
+
+Main = Callable[[str, str], Awaitable[None]]
+
+
+def main_of_readme() -> Main:
+    namespace: dict[str, Main] = {}
+    exec(compile(EMBED, "README.md", "exec"), namespace)  # noqa: S102  # our own README
+    return namespace["main"]
+
+
+def main_of_example() -> Main:
+    spec = util.spec_from_file_location("embed", ROOT / "examples" / "embed.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    main: Main = module.main
+    return main
+
+
+@pytest.mark.parametrize("load", [main_of_readme, main_of_example])
+async def test_the_embedding_example_prints_the_feed(
+    load: Callable[[], Main], autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = load()
+    async with world() as w:
+        with trio.move_on_after(5):
+            await main(w.ws_url, w.rest_url)
+    lines = capsys.readouterr().out.splitlines()
+    ids = [int(line.split()[1]) for line in lines]
+    assert len(ids) >= 40
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
+
+
+def test_the_embedding_example_is_short() -> None:
+    assert len([line for line in EMBED.splitlines() if line.strip()]) <= 15
+
+
+def test_the_machine_runs_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(MACHINE, "README.md", "exec"), {})  # noqa: S102  # our own README
+    assert capsys.readouterr().out == "State.REST_FALLBACK ['BACKOFF', 'FETCH_LOOP']\n"
+
+
+def test_the_virtual_time_story_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = StringIO()
+    monkeypatch.setattr(sys, "stdout", printed)
+    exec(compile(STORY, "README.md", "exec"), {})  # noqa: S102  # our own README
+    triggers = ["DATA_FLOWS", "RESYNCED", "IDLE", "SILENCE_CONFIRMED", "RETRY_DUE", "DATA_FLOWS", "RESYNCED"]
+    assert printed.getvalue() == f"{triggers}\n"
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/protocol.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(document: str) -> None:
+    text = (ROOT / document).read_text()
+    targets = re.findall(r"\]\(([^)#]+)\)", text)
+    for target in targets:
+        if not target.startswith("http"):
+            assert ((ROOT / document).parent / target).exists(), f"{document}: {target}"

@@ -35,6 +35,13 @@ async def linked(port: int = 80) -> AsyncIterator[Link]:
         yield Link(client, server)
 
 
+async def receive_exactly(stream: trio.SocketStream, size: int) -> bytes:
+    received = b""
+    while len(received) < size:
+        received += await stream.receive_some()
+    return received
+
+
 async def fill(stream: trio.SocketStream, size: int) -> int:
     """Send until the sender blocks; returns how many bytes were taken."""
     sent = 0
@@ -68,6 +75,12 @@ async def test_a_sender_blocks_at_the_buffer_size(autojump_clock: MockClock, *, 
                 network.black_hole(Direction.TO_SERVER)
             assert await fill(link.client, 300) == 1000
             assert await fill(link.client, 300) == 0
+            with trio.move_on_after(60) as patience:
+                await link.client.wait_send_all_might_not_block()
+            assert patience.cancelled_caught
+            network.heal()
+            await receive_exactly(link.server, 1000)
+            await link.client.wait_send_all_might_not_block()
 
 
 async def test_a_blocked_sender_goes_on_when_the_other_side_reads(autojump_clock: MockClock) -> None:

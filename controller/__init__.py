@@ -1,7 +1,7 @@
 """The connection controller: embed :func:`open_controller`."""
 
 from gapless.controller.config import NetworkConfig, load_settings
-from gapless.controller.controller import ConnectionController, open_controller
+from gapless.controller.controller import ConnectionController
 from gapless.controller.errors import (
     ConfigurationError,
     GaplessError,
@@ -31,6 +31,7 @@ from gapless.controller.events import (
     StreamReset,
 )
 from gapless.controller.exchange import Exchange
+from gapless.controller.opening import open_controller
 from gapless.controller.rate_limiter import Priority, RestRateLimiter
 from gapless.controller.sequence_tracker import Gap, SequenceTracker
 from gapless.controller.stream import Stream

@@ -6,8 +6,7 @@ lies in an open gap, or ahead of the cursor, until it is delivered or reported: 
 Two sides enter here: :mod:`gapless.controller.feed` what the socket says, :mod:`gapless.controller.rest_entry` what
 REST answers. Methods by kind. Questions: find, subscriptions, market_desired, all_answered, whole, has_gap,
 epoch_was_left. Data: deliver, deliver_account. Continuity: open_gap, filled, lose, doubt, announce_skipped, rejected.
-Epochs:
-enter_epoch, restart.
+Epochs: enter_epoch, restart.
 """
 
 from collections import deque
@@ -32,6 +31,7 @@ from gapless.controller.events import (
     StreamReset,
 )
 from gapless.controller.exchange import Exchange, HistoryRow, MarketUpdate
+from gapless.controller.instants import instant, rfc3339
 from gapless.controller.sequence_tracker import SequenceTracker
 from gapless.controller.signal import Signal
 from gapless.controller.stats import FeedStats
@@ -78,6 +78,8 @@ class Books:
         }
         self._loss_reason = "no_history" if config.reconciliation_enabled else "reconciliation_disabled"
         self._left: deque[str] = deque(maxlen=_EPOCHS_REMEMBERED)
+        self.began_at: Final = rfc3339(wall_clock())
+        """RFC 3339. Of a stream known by its times alone, what is older is not owed."""
         self.epoch: str | None = None
         self.generation = 0
         self.socket_open = False
@@ -94,8 +96,8 @@ class Books:
 
     @property
     def market_desired(self) -> bool:
-        """Whether any desired stream carries market data."""
-        return any(not each.is_account for each in self._by_key.values())
+        """Whether any desired stream carries market data and was not rejected in this generation."""
+        return any(not each.is_account and not each.rejected for each in self._by_key.values())
 
     @property
     def all_answered(self) -> bool:
@@ -121,9 +123,10 @@ class Books:
     ) -> None:
         """Hand one piece of market data to the app; the books have it already."""
         stream = subscription.stream
-        subscription.last_timestamp = max(subscription.last_timestamp, datum.timestamp)
-        if self.epoch is None:
-            subscription.remember((datum.timestamp, datum.price, datum.bid, datum.ask))
+        if subscription.literal:
+            self._remember(subscription, datum)
+        else:
+            subscription.last_timestamp = datum.timestamp
         self.delivery.put_data(
             MarketData(
                 channel=stream.channel,
@@ -140,6 +143,12 @@ class Books:
                 generation=self.generation,
             )
         )
+
+    def _remember(self, subscription: Subscription, datum: MarketUpdate | HistoryRow) -> None:
+        at = instant(datum.timestamp)
+        subscription.remember((at, datum.price, datum.bid, datum.ask))
+        if at >= instant(subscription.last_timestamp):
+            subscription.last_timestamp = datum.timestamp
 
     def deliver_account(
         self,
@@ -186,8 +195,6 @@ class Books:
         """Announce a gap the ledger has opened, and see to it that somebody fills it or reports it lost."""
         stream = subscription.stream
         self.stats.gaps_found += 1
-        if not subscription.resume_timestamp:
-            subscription.resume_timestamp = subscription.last_timestamp
         logger.info("{}: gap {}..{} ({})", stream, start, end, reason)
         self.delivery.put(
             GapFound(
@@ -209,6 +216,7 @@ class Books:
 
     def filled(self, subscription: Subscription, ranges: Iterable[tuple[int, int]], reason: str) -> None:
         """Ids of open gaps were delivered."""
+        self.changed.notify()
         for start, end in ranges:
             self.stats.ids_filled += end - start + 1
             self.delivery.put(
@@ -222,11 +230,10 @@ class Books:
                     at=self._wall_clock(),
                 )
             )
-        if not subscription.has_gap:
-            subscription.resume_timestamp = ""
 
     def lose(self, subscription: Subscription, ranges: Iterable[tuple[int, int | None]], reason: str) -> None:
         """Ids will never be delivered; the ledger has closed them already."""
+        self.changed.notify()
         stream = subscription.stream
         for start, end in ranges:
             self.stats.ids_lost += 1 if end is None else end - start + 1
@@ -242,8 +249,6 @@ class Books:
                     at=self._wall_clock(),
                 )
             )
-        if not subscription.has_gap:
-            subscription.resume_timestamp = ""
 
     def announce_skipped(self) -> None:
         """The overflow is over: the rest of each stream's gap becomes an event."""
@@ -263,7 +268,6 @@ class Books:
             subscription.ledger.next_id,
         )
         if not subscription.healable:
-            subscription.ledger.suspect = None
             return
         self.changed.notify()
         self._on_gap(f"{subscription.stream}: id {sequence_id} is far ahead")

@@ -5,13 +5,14 @@ from collections.abc import Callable
 import trio
 from loguru import logger
 
+from gapless.controller.answer import Answer, Entry
 from gapless.controller.books import Books
 from gapless.controller.errors import InvalidReplyError, RequestFailedError
 from gapless.controller.events import SnapshotMissed, Source
 from gapless.controller.exchange import Exchange, HistoryPage, HistoryQuery
 from gapless.controller.rate_limiter import Priority
 from gapless.controller.rest import RestClient
-from gapless.controller.rest_entry import Answer, Entry, enter_page, enter_snapshot
+from gapless.controller.rest_entry import enter_page, enter_snapshot
 from gapless.controller.signal import Signal
 from gapless.controller.subscription import Subscription
 
@@ -69,11 +70,14 @@ class Collector:
             # Without a cursor there is nothing to catch up with: one row tells where the venue stands.
             query = HistoryQuery(
                 stream=subscription.stream,
-                limit=1 if cursor is None else self._page_rows,
+                limit=1 if cursor is None and not subscription.literal else self._page_rows,
                 start_seq=cursor,
-                start=subscription.last_timestamp or None if self._books.epoch is None else None,
+                start=self._since(subscription),
             )
+            by_ids = not subscription.literal
             entry, page = await self._ask(subscription, query, Source.POLL, priority)
+            if by_ids and subscription.literal and entry is Entry.ENTERED:
+                continue
             if entry is Entry.NEW_EPOCH or (entry is Entry.FULL and priority is not Priority.VERIFY):
                 continue
             if entry is not Entry.ENTERED or page is None:
@@ -84,6 +88,8 @@ class Collector:
 
     async def read_snapshot(self, subscription: Subscription, source: Source) -> bool:
         """Read the orders or balances. Refused, or failed too often: SnapshotMissed, and that is an end too."""
+        # A snapshot cannot be entered in parts: it is asked for only with room for a page.
+        await self._books.delivery.wait_room(self._page_rows)
         asked = subscription.asked(trio.current_time())
         failure = "a stale reply"
         try:
@@ -92,15 +98,17 @@ class Collector:
             snapshot = self._exchange.decode_snapshot(subscription.stream, reply)
         except (RequestFailedError, InvalidReplyError) as error:
             failure = self._complain(subscription, error)
-            refused = isinstance(error, RequestFailedError) and error.status is not None and error.status < 500
+            refused = isinstance(error, RequestFailedError) and error.is_refusal
         else:
             refused = False
             entry = enter_snapshot(
                 self._books, subscription, snapshot, asked=asked, source=source, received_at=self._wall_clock()
             )
             if entry is Entry.ENTERED:
-                subscription.snapshot_done = True
-                subscription.snapshot_failures = 0
+                # Only what was asked for after the subscription covers all that came before its first update.
+                if asked.acknowledged and asked.generation == subscription.generation:
+                    subscription.snapshot_done = True
+                    subscription.snapshot_failures = 0
                 return True
         if source is Source.POLL:
             return False
@@ -135,11 +143,19 @@ class Collector:
             page = self._exchange.decode_history(reply)
         except (RequestFailedError, InvalidReplyError) as error:
             self._complain(subscription, error)
+            if subscription.rejected and isinstance(error, RequestFailedError) and error.is_refusal:
+                self._give_up(subscription)
             return None, None
         answer = Answer(query=query, page=page, asked=asked, source=source, received_at=self._wall_clock())
         entry = enter_page(self._books, subscription, answer)
         self._evidence.notify()
         return entry, page
+
+    def _give_up(self, subscription: Subscription) -> None:
+        """The venue knows this stream no more, neither on the socket nor over REST: what is open is lost."""
+        subscription.ledger.suspect = None
+        gaps = [gap for gap in subscription.ledger.gaps if subscription.ledger.lose(*gap)]
+        self._books.lose(subscription, gaps, "no_history")
 
     def _gap_query(self, subscription: Subscription) -> HistoryQuery:
         """One request for as many neighbouring gaps as a page can hold."""
@@ -150,10 +166,14 @@ class Collector:
         start = gaps[0][0]
         last = start + self._page_rows - 1
         end = max(min(gap_end, last) for gap_start, gap_end in gaps if gap_start <= last)
-        since = subscription.resume_timestamp or None if self._books.epoch is None else None
+        since = self._since(subscription)
         return HistoryQuery(
             stream=subscription.stream, limit=self._page_rows, start_seq=start, end_seq=end, start=since
         )
+
+    def _since(self, subscription: Subscription) -> str | None:
+        """Where a stream known by its times alone is continued; None where ids tell."""
+        return subscription.last_timestamp or self._books.began_at if subscription.literal else None
 
     def _complain(self, subscription: Subscription, error: Exception) -> str:
         if isinstance(error, InvalidReplyError):

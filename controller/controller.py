@@ -1,13 +1,10 @@
 """The controller an app embeds: one feed, kept whole."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
-from time import time
 from typing import Final
-from uuid import uuid4
 
 import httpx
 import trio
@@ -26,12 +23,11 @@ from gapless.controller.backoff import EARNED_AFTER_S, ReconnectBackoff
 from gapless.controller.books import Books
 from gapless.controller.collector import Collector
 from gapless.controller.config import NetworkConfig
-from gapless.controller.errors import ConfigurationError, ReconnectExhaustedError
+from gapless.controller.errors import ReconnectExhaustedError
 from gapless.controller.events import AnyEvent, ReconnectGaveUp, StateChanged
 from gapless.controller.exchange import Exchange
-from gapless.controller.exchanges import ReferenceExchange
 from gapless.controller.feed import LiveFeed
-from gapless.controller.groups import unwrapped
+from gapless.controller.groups import reraise, unwrapped
 from gapless.controller.heartbeat import HeartbeatManager
 from gapless.controller.rate_limiter import RestRateLimiter
 from gapless.controller.rest import RestClient, RestStats
@@ -41,7 +37,7 @@ from gapless.controller.silence import QuietMarket
 from gapless.controller.stats import FeedStats
 from gapless.controller.stream import Stream
 from gapless.controller.supervisor import Claim, Runner, Supervisor
-from gapless.controller.transports import Transport, TrioWebsocketTransport
+from gapless.controller.transports import Transport
 from gapless.states import Activity, Row, State, Trigger
 
 _HISTORY_LENGTH: Final = 1_000
@@ -52,7 +48,7 @@ _CLOSE_S: Final = 0.25
 
 
 class ConnectionController:
-    """Keeps one feed whole. Built and run by :func:`open_controller`.
+    """Keeps one feed whole. Built and run by :func:`~gapless.controller.opening.open_controller`.
 
     Iterate over it for events; one consumer at a time. Methods by kind. Data: ``async for``, :meth:`batches`. State:
     :attr:`state`, :attr:`history`, :meth:`wait_for`. Control: :meth:`reconnect`. Figures: :attr:`stats`,
@@ -113,9 +109,11 @@ class ConnectionController:
             quiet=QuietMarket(window_s=config.ws_idle_timeout, window_max_s=config.heartbeat_interval),
             wall_clock=wall_clock,
             evidence=evidence,
+            examined=Signal(),
         )
         self._supervisor = Supervisor(runners=self._runners(), on_transition=self._transition)
         self._history: deque[StateChanged] = deque(maxlen=_HISTORY_LENGTH)
+        self._visits: Counter[State] = Counter()
         self._moved = Signal()
         self._new_generation()
 
@@ -158,8 +156,9 @@ class ConnectionController:
         return self._supervisor.running
 
     async def wait_for(self, state: State) -> None:
-        """Wait until the controller is in ``state``; returns at once where it is already."""
-        while self.state is not state:
+        """Wait until the controller is in ``state``, or has passed through it; returns at once where it is already."""
+        visits = self._visits[state]
+        while self.state is not state and self._visits[state] == visits:
             await self._moved.wait()
 
     # -- control ------------------------------------------------------------------------------------------------------
@@ -209,9 +208,11 @@ class ConnectionController:
     # -- the machine's side -------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Run until cancelled; :func:`open_controller` does it."""
+        """Run until cancelled; ``open_controller`` does it."""
         try:
             await self._supervisor.run()
+        except BaseExceptionGroup as group:
+            reraise(unwrapped(group))
         finally:
             self._runtime.books.delivery.close()
 
@@ -242,18 +243,24 @@ class ConnectionController:
                 retry_in_s, gave_up = self._plan_retry(claim, now)
             case State.RECONNECTING:
                 self._new_generation()
+                retry_in_s = runtime.backoff.earliest(now) - now or None
             case State.SILENT:
                 runtime.feed.data_awaited = True
+                runtime.examined.notify()
             case _:
                 if claim.trigger is Trigger.MARKET_QUIET:
-                    runtime.quiet.found(now, unverified=claim.unverified)
+                    runtime.quiet.found(now, runtime.feed.last_data_at, unverified=claim.unverified)
         self._announce(row, claim, retry_in_s)
         if gave_up:
             self._give_up(claim)
 
     def _plan_retry(self, claim: Claim, now: float) -> tuple[float | None, bool]:
         runtime = self._runtime
-        first, last = runtime.feed.first_data_at, runtime.feed.last_data_at
+        if runtime.books.market_desired:
+            first, last = runtime.feed.first_data_at, runtime.feed.last_data_at
+        else:
+            # Account streams may be quiet for hours: there, a subscription that lasted stands for data that flowed.
+            first, last = runtime.link.subscribed_at, now
         earned = first is not None and last - first >= EARNED_AFTER_S
         runtime.retry_at = runtime.backoff.lost(now, earned=earned, spends_attempt=not claim.unverified)
         return (None, True) if runtime.retry_at is None else (runtime.retry_at - now, False)
@@ -278,6 +285,7 @@ class ConnectionController:
         )
         logger.info("{} -> {} by {}: {}", row.source.name, row.target.name, row.trigger, claim.reason)
         self._history.append(event)
+        self._visits[row.target] += 1
         self._runtime.books.delivery.put(event)
         self._moved.notify()
         if self._on_state_change is not None:
@@ -289,92 +297,3 @@ class ConnectionController:
         self._runtime.books.delivery.put(ReconnectGaveUp(attempts=attempts, reason=claim.reason, at=self._wall_clock()))
         if self._config.reconnect_exhausted == "raise":
             raise ReconnectExhaustedError(f"{attempts} attempts in a row failed, the last one: {claim.reason}")
-
-
-@asynccontextmanager
-async def open_controller(
-    *,
-    ws_url: str | None = None,
-    rest_url: str | None = None,
-    streams: Sequence[Stream],
-    config: NetworkConfig | None = None,
-    exchange: Exchange | None = None,
-    session_id: str | None = None,
-    limiter: RestRateLimiter | None = None,
-    transport: Transport | None = None,
-    http: httpx.AsyncClient | None = None,
-    random: Random | None = None,
-    wall_clock: Callable[[], float] = time,
-    on_state_change: Callable[[StateChanged], None] | None = None,
-    on_health_change: Callable[[bool], None] | None = None,
-) -> AsyncIterator[ConnectionController]:
-    """Open a controller and run it until the block is left; then every task, socket and request is gone.
-
-    Args:
-        ws_url: the reference exchange's WebSocket, ``ws://HOST:PORT/ws``; with ``rest_url`` instead of ``exchange``.
-        rest_url: the reference exchange's REST server, ``http://HOST:PORT``.
-        streams: what to keep whole; at least one.
-        config: every switch; None: the defaults.
-        exchange: an adapter for another venue.
-        session_id: kept over reconnects; None: a random one.
-        limiter: shared by all controllers that talk to one host; None: one of its own, made from ``config``.
-        transport: how sockets are opened; None: trio-websocket.
-        http: an httpx client to share; None: one of its own. It stays open when the block is left.
-        random: where the jitter comes from.
-        wall_clock: Unix seconds, for the events.
-        on_state_change: called with each transition, at once; must not block.
-        on_health_change: called when the heartbeat's view of the connection changes.
-
-    Raises:
-        ConfigurationError: an argument cannot work.
-        ReconnectExhaustedError: attempts are spent and ``config.reconnect_exhausted`` is ``"raise"``.
-    """
-    config = config or NetworkConfig()
-    session_id = session_id or f"gapless-{uuid4().hex[:12]}"
-    venue = exchange or _reference(ws_url, rest_url, session_id)
-    if not streams or len(set(streams)) != len(streams):
-        raise ConfigurationError(f"expected at least one stream, all different, got {[str(each) for each in streams]}")
-    for stream in streams:
-        venue.check(stream)
-    # Proxies of the environment are not used: the WebSocket would not pass them either.
-    client = http or httpx.AsyncClient(trust_env=False, timeout=config.rest_timeout)
-    controller = ConnectionController(
-        exchange=venue,
-        streams=streams,
-        config=config,
-        http=client,
-        limiter=limiter or _limiter(config),
-        transport=transport or TrioWebsocketTransport(message_size_max=config.message_size_max),
-        random=random or Random(),  # noqa: S311  # jitter, not secrecy
-        wall_clock=wall_clock,
-        on_state_change=on_state_change,
-        on_health_change=on_health_change,
-    )
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(controller.run, name="gapless.supervisor")
-            yield controller
-            nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        raise unwrapped(group) from None
-    finally:
-        if http is None:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
-                await client.aclose()
-
-
-def _reference(ws_url: str | None, rest_url: str | None, session_id: str) -> Exchange:
-    if ws_url is None or rest_url is None:
-        raise ConfigurationError("expected ws_url and rest_url, or an exchange")
-    return ReferenceExchange(ws_url=ws_url, rest_url=rest_url, session_id=session_id)
-
-
-def _limiter(config: NetworkConfig) -> RestRateLimiter:
-    return RestRateLimiter(
-        proactive=config.rate_limit_proactive,
-        initial_backoff=config.rate_limit_initial_backoff,
-        max_backoff=config.rate_limit_max_backoff,
-        backoff_multiplier=config.rate_limit_backoff_multiplier,
-        requests=config.rate_limit_requests,
-        window_s=config.rate_limit_window,
-    )

@@ -59,3 +59,8 @@ class RequestFailedError(PeerError):
     def __init__(self, reason: str, *, status: int | None = None) -> None:
         super().__init__(reason)
         self.status = status
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the same request will be refused again: a 4xx that does not speak of load or time."""
+        return self.status is not None and 400 <= self.status < 500 and self.status not in {408, 418, 425, 429}

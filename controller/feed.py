@@ -9,6 +9,7 @@ from gapless.controller.books import Books
 from gapless.controller.errors import LinkError
 from gapless.controller.events import Source
 from gapless.controller.exchange import AccountUpdate, MarketUpdate
+from gapless.controller.instants import instant
 from gapless.controller.sequence_tracker import Verdict
 from gapless.controller.stream import Stream
 from gapless.controller.subscription import Subscription
@@ -73,7 +74,7 @@ class LiveFeed:
     def _owe_after(self, subscription: Subscription, mark: int) -> None:
         ledger = subscription.ledger
         first, subscription.owed = not subscription.owed, True
-        subscription.live_head = max(subscription.live_head or 0, mark)
+        subscription.live_head = mark if ledger.contradict(mark) else max(subscription.live_head or 0, mark)
         ledger.start_at(mark + 1)
         if (gap := ledger.issued(mark)) is not None:
             self._books.open_gap(subscription, *gap, "subscription_mark")
@@ -126,12 +127,13 @@ class LiveFeed:
             subscription.live_head = sequence_id
         subscription.live_seen = True
 
-    def account(self, update: AccountUpdate, *, received_at: float) -> None:
+    def account(self, update: AccountUpdate, *, now: float, received_at: float) -> None:
         """One live order or balance update."""
         subscription = self._books.find(update.stream.channel, update.stream.symbol)
         if subscription is None:
             self._books.stats.unexpected += 1
             return
+        subscription.last_data_at = now
         if self._books.delivery.overflowing:
             if update.sequence_id is not None:
                 self._skip(subscription, update.sequence_id)
@@ -184,5 +186,5 @@ class LiveFeed:
         next_id = subscription.ledger.next_id
         if subscription.live_seen or next_id is None or sequence_id >= next_id:
             return
-        if update.timestamp > subscription.last_timestamp:
+        if instant(update.timestamp) > instant(subscription.last_timestamp):
             self._books.restart(subscription, None, None)

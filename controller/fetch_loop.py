@@ -21,17 +21,28 @@ async def run(runtime: "Runtime", _lease: "Lease") -> None:
     async with trio.open_nursery() as nursery:
         for subscription in by_activity:
             if subscription.is_account or runtime.exchange.has_history(subscription.stream):
+                nursery.start_soon(_testify, runtime, subscription)
                 nursery.start_soon(_collect, runtime, subscription)
 
 
 async def _collect(runtime: "Runtime", subscription: "Subscription") -> None:
-    """Open gaps first, so that they are not evicted meanwhile; a silence under examination comes before them."""
+    """Open gaps first, so that they are not evicted meanwhile, then what lies beyond the cursor."""
     while True:
         started_at = trio.current_time()
-        if runtime.verifying:
-            await runtime.collector.poll(subscription, Priority.VERIFY)
-            await runtime.collector.fill(subscription)
-        else:
-            await runtime.collector.fill(subscription)
+        await runtime.collector.fill(subscription)
+        if not runtime.verifying or subscription.is_account:
             await runtime.collector.poll(subscription, Priority.POLL)
+        await trio.sleep_until(started_at + runtime.config.rest_fetch_interval)
+
+
+async def _testify(runtime: "Runtime", subscription: "Subscription") -> None:
+    """While a silence is examined, poll ahead of everything else.
+
+    A task of its own, since a gap fill that hangs must not hold up the verdict.
+    """
+    while not subscription.is_account:
+        if not runtime.verifying:
+            await runtime.examined.wait()
+        started_at = trio.current_time()
+        await runtime.collector.poll(subscription, Priority.VERIFY)
         await trio.sleep_until(started_at + runtime.config.rest_fetch_interval)

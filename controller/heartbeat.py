@@ -104,7 +104,7 @@ async def run(runtime: "Runtime", lease: "Lease") -> None:
 
 
 async def send_ping(runtime: "Runtime", lease: "Lease") -> str:
-    """Send one PING; a send buffer that stays full for the time-out ends the link."""
+    """Send one PING; one that the send buffer has no room for until the time-out counts as unanswered."""
     manager, link = runtime.heartbeat, runtime.link
     request_id = manager.next_id()
     manager.sent(request_id, trio.current_time())

@@ -120,8 +120,12 @@ class RequestWindow:
             self.current_backoff_s = min(grown_s, self._max_backoff_s)
             self._limited_at = now
         pause_s = max(self.current_backoff_s, asked_s)
-        self._paused_until = max(self._paused_until, now + pause_s)
+        self.pause(now + pause_s)
         return pause_s
+
+    def pause(self, until: float) -> None:
+        """The host asked everyone not to send before ``until``."""
+        self._paused_until = max(self._paused_until, until)
 
     def succeeded(self, *, sent_at: float) -> None:
         """A reply that is not a 429 came: the next 429 starts from the initial backoff again."""
@@ -212,7 +216,9 @@ class RestRateLimiter:
                     failure = RequestFailedError(f"{endpoint}: HTTP {reply.status}", status=reply.status)
                 elif reply.status >= _SERVER_ERROR:
                     failure = RequestFailedError(f"{endpoint}: HTTP {reply.status}", status=reply.status)
-                    delay_s = self._window.retry_delay_s(attempt)
+                    asked_s = retry_after_s(reply.headers.get("retry-after"))
+                    self._window.pause(trio.current_time() + asked_s)
+                    delay_s = max(self._window.retry_delay_s(attempt), asked_s)
                 else:
                     self._window.succeeded(sent_at=sent_at)
                     return reply

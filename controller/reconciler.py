@@ -12,32 +12,34 @@ if TYPE_CHECKING:
     from gapless.controller.subscription import Subscription
     from gapless.controller.supervisor import Lease
 
-_ROUND_PAUSE_S: Final = 1.0
-"""Seconds between two rounds when REST could not help. Each request was retried within its round already."""
+_RETRY_PAUSE_S: Final = 1.0
+"""Seconds until a stream that REST could not help is tried again. Each request was retried by the limiter already."""
 
 
 async def run(runtime: "Runtime", lease: "Lease") -> None:
-    """Work in rounds, gapped streams side by side; claim RESYNCED when nothing is left."""
+    """Mend every stream, side by side; claim RESYNCED when nothing is left."""
     books = runtime.books
     await runtime.link.subscribed.wait()
-    while True:
-        if books.whole:
-            lease.emit(Trigger.RESYNCED, "no known gap", still_true=lambda: books.whole)
+    async with trio.open_nursery() as nursery:
+        for subscription in books.subscriptions:
+            nursery.start_soon(_keep_whole, runtime, subscription)
+        while True:
+            if books.whole:
+                lease.emit(Trigger.RESYNCED, "no known gap", still_true=lambda: books.whole)
             await books.changed.wait()
-            continue
-        unfinished: list[Subscription] = []
-        async with trio.open_nursery() as nursery:
-            for subscription in books.subscriptions:
-                if not subscription.is_whole:
-                    nursery.start_soon(_mend, runtime, subscription, unfinished)
-        if unfinished:
-            await trio.sleep(_ROUND_PAUSE_S)
 
 
-async def _mend(runtime: "Runtime", subscription: "Subscription", unfinished: "list[Subscription]") -> None:
+async def _keep_whole(runtime: "Runtime", subscription: "Subscription") -> None:
+    while True:
+        if subscription.is_whole:
+            await runtime.books.changed.wait()
+        elif await _mend(runtime, subscription):
+            runtime.books.changed.notify()
+        else:
+            await trio.sleep(_RETRY_PAUSE_S)
+
+
+async def _mend(runtime: "Runtime", subscription: "Subscription") -> bool:
     if subscription.is_account and not subscription.snapshot_done:
-        done = await runtime.collector.read_snapshot(subscription, Source.BACKFILL)
-    else:
-        done = await runtime.collector.fill(subscription)
-    if not done:
-        unfinished.append(subscription)
+        return await runtime.collector.read_snapshot(subscription, Source.BACKFILL)
+    return await runtime.collector.fill(subscription)

@@ -9,62 +9,36 @@ books know better:
   the end of what was asked for. A venue that gives shorter pages than asked for thereby loses nothing.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum, unique
-
 from loguru import logger
 
+from gapless.controller.answer import Answer, Entry
 from gapless.controller.books import Books
 from gapless.controller.events import Source
-from gapless.controller.exchange import HistoryPage, HistoryQuery, HistoryRow, Snapshot
-from gapless.controller.sequence_tracker import Verdict
+from gapless.controller.exchange import HistoryRow, Snapshot
+from gapless.controller.literal_rows import enter_rows_without_ids
+from gapless.controller.sequence_tracker import DELIVERED, Verdict
 from gapless.controller.subscription import Asked, Subscription
-
-
-@unique
-class Entry(Enum):
-    """What became of a reply."""
-
-    ENTERED = "entered"
-    STALE = "stale"
-    """It knows less than the books, or the books were started anew meanwhile: ask again."""
-    OTHER_EPOCH = "other epoch"
-    """Discarded."""
-    NEW_EPOCH = "new epoch"
-    """It announced a new epoch: ask again from id 1."""
-    FULL = "full"
-    """The app's buffer is full: the rest must be asked for again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A page of history, what was asked for, and the state of the books when the request left."""
-
-    query: HistoryQuery
-    page: HistoryPage
-    asked: Asked
-    source: Source
-    received_at: float
 
 
 def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entry:
     """Enter a page of history."""
     page, asked = answer.page, answer.asked
-    subscription.heard(page, asked)
     ledger = subscription.ledger
     without_epochs = books.epoch is None and books.socket_open
     if page.epoch is not None and page.epoch != books.epoch and not without_epochs:
-        return _other_epoch(books, subscription, page.epoch)
+        return _other_epoch(books, subscription, answer, page.epoch)
+    if page.last_seq is not None and ledger.contradict(page.last_seq):
+        return Entry.ENTERED
     if asked.resets != subscription.resets or _is_stale(page.last_seq, asked.highest_issued):
         books.stats.stale_replies += 1
         return Entry.STALE
+    subscription.heard(page, asked)
     if page.last_seq is not None and asked.suspect is not None and asked.suspect == ledger.suspect:
         gap = ledger.resolve_suspect(page.last_seq)
         if gap is not None:
             books.open_gap(subscription, *gap, "confirmed_jump")
-    if any(row.sequence_id is None for row in page.rows):
-        return _enter_without_ids(books, subscription, answer)
+    if page.rows and all(row.sequence_id is None for row in page.rows):
+        return enter_rows_without_ids(books, subscription, answer)
     if ledger.next_id is None:
         if page.last_seq is not None:
             ledger.start_at(page.last_seq + 1)
@@ -100,8 +74,12 @@ def enter_snapshot(
     return Entry.ENTERED
 
 
-def _other_epoch(books: Books, subscription: Subscription, epoch: str) -> Entry:
-    if books.socket_open or books.epoch_was_left(epoch):
+def _other_epoch(books: Books, subscription: Subscription, answer: Answer, epoch: str) -> Entry:
+    if books.epoch_was_left(epoch):
+        books.stats.stale_replies += 1
+        return Entry.OTHER_EPOCH
+    subscription.heard(answer.page, answer.asked)
+    if books.socket_open:
         books.stats.stale_replies += 1
         logger.debug("{}: a reply of epoch {} is discarded in {}", subscription.stream, epoch, books.epoch)
         return Entry.OTHER_EPOCH
@@ -113,31 +91,35 @@ def _is_stale(last_seq: int | None, highest_issued: int | None) -> bool:
     return last_seq is not None and highest_issued is not None and last_seq < highest_issued
 
 
-def _wanted(answer: Answer) -> Iterator[tuple[int, HistoryRow]]:
-    """The rows that lie in what was asked for and in what the venue says it has."""
+def _wanted(answer: Answer) -> list[tuple[int, HistoryRow]]:
+    """The rows that lie in what was asked for and in what the venue says it has, in ascending order."""
     query, page = answer.query, answer.page
-    for row in page.rows:
-        number = row.sequence_id
-        if number is None or (query.start_seq is not None and number < query.start_seq):
-            continue
-        if (query.end_seq is not None and number > query.end_seq) or (page.last_seq or number) < number:
-            continue
-        yield number, row
+    low = query.start_seq if query.start_seq is not None else 0
+    high = min((end for end in (query.end_seq, page.last_seq) if end is not None), default=None)
+    rows = [(row.sequence_id, row) for row in page.rows if row.sequence_id is not None]
+    return sorted(
+        ((number, row) for number, row in rows if number >= low and (high is None or number <= high)),
+        key=lambda numbered: numbered[0],
+    )
 
 
 def _enter_rows(books: Books, subscription: Subscription, answer: Answer) -> int | None:
     """Deliver what the ledger does not have yet; the last id entered if the buffer filled up, else None."""
+    ledger = subscription.ledger
     filled: list[tuple[int, int]] = []
     stopped_at: int | None = None
     for number, row in _wanted(answer):
         if books.delivery.room <= 0:
             stopped_at = number - 1
             break
-        verdict = subscription.ledger.accept(number)
-        if verdict is Verdict.DUPLICATE or verdict is Verdict.SUSPECT:
+        if answer.page.last_seq is not None and (gap := ledger.issued(number - 1, trusted=True)) is not None:
+            # The venue vouches for every id up to last_seq: however far the jump, it is real.
+            books.open_gap(subscription, *gap, "history_jump")
+        verdict = ledger.accept(number)
+        if verdict not in DELIVERED:
             continue
-        if verdict is Verdict.JUMPED and subscription.ledger.last_gap is not None:
-            books.open_gap(subscription, *subscription.ledger.last_gap, "history_jump")
+        if verdict is Verdict.JUMPED and ledger.last_gap is not None:
+            books.open_gap(subscription, *ledger.last_gap, "history_jump")
         elif verdict is Verdict.LATE:
             if filled and filled[-1][1] == number - 1:
                 filled[-1] = (filled[-1][0], number)
@@ -152,9 +134,10 @@ def _enter_rows(books: Books, subscription: Subscription, answer: Answer) -> int
 def _covered_to(answer: Answer) -> int | None:
     """The highest id the reply says something about; None where it says nothing."""
     query, page = answer.query, answer.page
-    numbers = [row.sequence_id for row in page.rows if row.sequence_id is not None]
-    if numbers:
-        return max(numbers)
+    if rows := _wanted(answer):
+        return rows[-1][0]
+    if page.rows:
+        return None
     if page.last_seq is None:
         return query.end_seq
     return page.last_seq if query.end_seq is None else min(page.last_seq, query.end_seq)
@@ -176,22 +159,3 @@ def _judge(books: Books, subscription: Subscription, answer: Answer, covered_to:
     first_kept = page.first_seq if page.first_seq is not None else query.start_seq
     books.lose(subscription, ledger.lose(query.start_seq, min(covered_to, first_kept - 1)), "evicted")
     books.lose(subscription, ledger.lose(max(query.start_seq, first_kept), covered_to), "absent")
-
-
-def _enter_without_ids(books: Books, subscription: Subscription, answer: Answer) -> Entry:
-    """The seed's literal rows: deliver what was not delivered before, and say that the hole cannot be verified."""
-    query, page = answer.query, answer.page
-    since = query.start or ""
-    for row in page.rows:
-        key = (row.timestamp, row.price, row.bid, row.ask)
-        if row.timestamp < since or key in subscription.repeats:
-            continue
-        if books.delivery.room <= 0:
-            return Entry.FULL
-        books.stats.count_row(answer.source)
-        if books.epoch is not None:
-            subscription.remember(key)
-        books.deliver(subscription, row, answer.source, answer.received_at)
-    if query.start_seq is not None and query.end_seq is not None:
-        books.lose(subscription, subscription.ledger.lose(query.start_seq, query.end_seq), "unverifiable")
-    return Entry.ENTERED

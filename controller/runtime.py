@@ -28,6 +28,8 @@ class LinkStatus:
         """The handshake is done."""
         self.subscribed = trio.Event()
         """Every stream was acknowledged or rejected."""
+        self.subscribed_at: float | None = None
+        """Monotonic seconds of that."""
         self.last_frame_at = float("-inf")
         """Monotonic seconds of the last frame of any kind."""
         self._connection: Connection | None = None
@@ -36,6 +38,11 @@ class LinkStatus:
         """The handshake is done."""
         self._connection = connection
         self.opened.set()
+
+    def mark_subscribed(self, now: float) -> None:
+        """Every stream was acknowledged or rejected."""
+        self.subscribed_at = now
+        self.subscribed.set()
 
     async def send(self, frame: str) -> None:
         """Send one frame. Blocks while the send buffer is full: the caller brings a deadline.
@@ -65,6 +72,8 @@ class Runtime:
     wall_clock: Callable[[], float]
     evidence: Signal
     """Notified when REST has answered or a PONG came: what the verifier waits for."""
+    examined: Signal
+    """Notified when the examination of a silence begins."""
     link: LinkStatus = field(default_factory=lambda: LinkStatus(0))
     """The current generation."""
     retry_at: float | None = None

@@ -14,6 +14,8 @@ The jump guard. An id far ahead of the cursor is more often a corrupt frame than
 and moves nothing. The next id continues it (then it was real), or REST's ``last_seq`` covers it (real) or does not
 (corrupt). Its own frame is not delivered: if it was real, its id is part of the gap and is fetched like the rest.
 
+The first id of all has nothing to be measured by and is believed, until something contradicts it.
+
 What does not fit: ids are assumed to be contiguous, +1 each.
 """
 
@@ -69,12 +71,13 @@ class StreamLedger:
     Methods that close gaps: :meth:`accept`, :meth:`lose`, :meth:`cover`.
     """
 
-    __slots__ = ("_base", "_intervals_max", "_jump_max", "gaps", "last_gap", "next_id", "suspect")
+    __slots__ = ("_base", "_confirmed", "_intervals_max", "_jump_max", "gaps", "last_gap", "next_id", "suspect")
 
     def __init__(self, *, jump_max: int = JUMP_MAX, intervals_max: int = INTERVALS_MAX) -> None:
         self._jump_max = jump_max
         self._intervals_max = intervals_max
         self._base = 0
+        self._confirmed = False
         self.next_id: int | None = None
         """The cursor: the lowest id not yet seen; None while nothing is known of the stream."""
         self.gaps = IntervalSet()
@@ -94,8 +97,9 @@ class StreamLedger:
         if sequence_id == expected:
             self.next_id = sequence_id + 1
             self.suspect = None
+            self._confirmed = True
             return Verdict.NEXT
-        if expected is None:
+        if expected is None or self.contradict(sequence_id - 1):
             self._base = sequence_id
             self.next_id = sequence_id + 1
             return Verdict.NEXT
@@ -121,13 +125,26 @@ class StreamLedger:
         """
         if self.next_id is None or highest < self.next_id:
             return None
-        if not trusted and highest - self.next_id >= self._jump_max:
+        is_far = highest - self.next_id > self._jump_max
+        if is_far and not trusted and highest - 1 != self.suspect:
             self.suspect = highest
             return None
         gap = (self.next_id, highest)
         self._open(*gap)
         self.next_id = highest + 1
+        self.suspect = None
         return gap
+
+    def contradict(self, highest: int) -> bool:
+        """The venue has issued ids up to ``highest`` only; whether that proves the first id of these books corrupt.
+
+        A first id has nothing to be measured by. Until a second one follows it, evidence far below it wins, and the
+        books begin at ``highest + 1``.
+        """
+        if self._confirmed or self.next_id is None or self._base - 1 - highest <= self._jump_max:
+            return False
+        self.reset(highest + 1)
+        return True
 
     def resolve_suspect(self, last_seq: int) -> tuple[int, int] | None:
         """REST says ids up to ``last_seq`` exist: the suspect was real (the gap is returned) or corrupt (None)."""
@@ -167,6 +184,7 @@ class StreamLedger:
         self.suspect = None
         self.last_gap = None
         self._base = first_id or 0
+        self._confirmed = False
         self.next_id = first_id
 
     def _open(self, start: int, end: int) -> None:
@@ -204,7 +222,3 @@ class SequenceTracker:
     def open_gaps(self) -> list[Gap]:
         """Every open gap, streams in the order they were first seen, ids ascending."""
         return [Gap(*key, start, end) for key, ledger in self._ledgers.items() for start, end in ledger.gaps]
-
-    def forget(self, channel: str, symbol: str) -> None:
-        """Close the books of a stream nobody wants any more."""
-        self._ledgers.pop((channel, symbol), None)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum, unique
 from typing import Final
 
+from gapless.controller.instants import instant
 from gapless.controller.stream import Stream
 from gapless.controller.subscription import Subscription
 
@@ -101,7 +102,7 @@ class Silence:
             if shown is None:
                 shown = self._first_heads.setdefault(subscription.stream, head.last_seq)
             return f"{subscription.stream} has id {head.last_seq}, the socket {shown}" if head.last_seq > shown else ""
-        if head.timestamp > subscription.last_live_timestamp:
+        if instant(head.timestamp) > instant(subscription.last_live_timestamp):
             return f"{subscription.stream} has data of {head.timestamp}"
         return ""
 
@@ -116,9 +117,9 @@ class QuietMarket:
         self._unverified = False
         self._last_at = float("-inf")
 
-    def found(self, now: float, *, unverified: bool) -> None:
-        """A verdict of quiet was passed."""
-        self._streak += 1
+    def found(self, now: float, last_data_at: float, *, unverified: bool) -> None:
+        """A verdict of quiet was passed; the streak begins anew if data came since the last one."""
+        self._streak = 1 if last_data_at > self._last_at else self._streak + 1
         self._unverified = unverified
         self._last_at = now
 
@@ -130,8 +131,3 @@ class QuietMarket:
     def was_unverified(self, last_data_at: float) -> bool:
         """Whether the last verdict was an unverified one and no data came since."""
         return self._unverified and last_data_at <= self._last_at
-
-    def data_came(self) -> None:
-        """Start anew."""
-        self._streak = 0
-        self._unverified = False

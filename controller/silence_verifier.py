@@ -27,7 +27,11 @@ async def run(runtime: "Runtime", lease: "Lease") -> None:
 
 
 async def _decide(runtime: "Runtime", lease: "Lease", silence: Silence) -> None:
-    witnesses = [each for each in runtime.books.subscriptions if not each.is_account and each.healable]
+    witnesses = [
+        each
+        for each in runtime.books.subscriptions
+        if not each.is_account and runtime.exchange.has_history(each.stream)
+    ]
     while True:
         now = trio.current_time()
         silence.pong_rtt_s = runtime.heartbeat.answered_since(silence.began_at)
@@ -38,6 +42,8 @@ async def _decide(runtime: "Runtime", lease: "Lease", silence: Silence) -> None:
                 await runtime.evidence.wait()
             continue
         logger.info("the silence is {}: {}", judgement.value, reason)
+        if silence.pong_rtt_s is None and now >= silence.began_at + silence.timeout_s:
+            runtime.heartbeat.unhealthy()
         _claim(runtime, lease, judgement, reason)
         return
 

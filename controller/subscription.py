@@ -6,8 +6,8 @@ from gapless.controller.exchange import HistoryPage
 from gapless.controller.sequence_tracker import StreamLedger
 from gapless.controller.stream import Stream
 
-RowKey = tuple[str, float, float | None, float | None]
-"""Timestamp, price, bid, ask."""
+RowKey = tuple[float, float, float | None, float | None]
+"""Unix seconds, price, bid, ask."""
 
 REPEATS_REMEMBERED = 10_000
 """Rows without ids remembered per stream, so that exact repeats can be dropped: ten pages."""
@@ -21,6 +21,9 @@ class Asked:
     suspect: int | None
     resets: int
     at: float
+    generation: int
+    acknowledged: bool
+    """Whether the stream was subscribed then, in that generation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +46,9 @@ class Subscription:
     healable: bool
     """Whether a gap can be filled at all: by history, or for an account stream by a snapshot."""
 
-    # Over the life of an epoch.
+    # Over the life of the controller.
     owed: bool = False
-    """Whether the first subscription of this epoch was acknowledged."""
+    """Whether a subscription was acknowledged with a mark; a later epoch is owed from id 1 anyway."""
     resets: int = 0
     """How often the books were started anew."""
     last_timestamp: str = ""
@@ -53,14 +56,15 @@ class Subscription:
     """Monotonic seconds of the last live datum."""
     last_live_timestamp: str = ""
     """The venue's time of the last live datum."""
+    literal: bool = False
+    """Whether REST gives rows without ids."""
     skipped_from: int | None = None
     """The first id of an overflow's gap that no event has announced yet."""
-    resume_timestamp: str = ""
-    """Of a stream whose REST rows have no ids: where the oldest open gap began."""
     repeats: dict[RowKey, None] = field(default_factory=dict)
     """Recent rows of a venue without ids or epochs, oldest first."""
 
     # Of this connection generation.
+    generation: int = 0
     answered: bool = False
     """Acknowledged or rejected."""
     rejected: bool = False
@@ -77,6 +81,7 @@ class Subscription:
 
     def start_generation(self) -> None:
         """A new socket: nothing the old one said counts any more."""
+        self.generation += 1
         self.answered = False
         self.rejected = False
         self.live_head = None
@@ -93,7 +98,14 @@ class Subscription:
     def asked(self, now: float) -> Asked:
         """What to compare a reply with that is requested now."""
         ledger = self.ledger
-        return Asked(highest_issued=ledger.highest_issued, suspect=ledger.suspect, resets=self.resets, at=now)
+        return Asked(
+            highest_issued=ledger.highest_issued,
+            suspect=ledger.suspect,
+            resets=self.resets,
+            at=now,
+            generation=self.generation,
+            acknowledged=self.answered and not self.rejected,
+        )
 
     def heard(self, page: HistoryPage, asked: Asked) -> None:
         """Remember the newest thing REST said."""
@@ -103,7 +115,7 @@ class Subscription:
     @property
     def has_gap(self) -> bool:
         """Whether something is owed and missing, or a suspect id waits for REST's word."""
-        return len(self.ledger.gaps) > 0 or self.ledger.suspect is not None
+        return len(self.ledger.gaps) > 0 or (self.healable and self.ledger.suspect is not None)
 
     @property
     def is_whole(self) -> bool:

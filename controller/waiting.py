@@ -29,8 +29,7 @@ def retry_after_s(header: str | None, *, now: float | None = None) -> float:
 def _until(text: str, now: float | None) -> float:
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+        at_s = (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         return 0.0
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return at.timestamp() - (datetime.now(UTC).timestamp() if now is None else now)
+    return at_s - (datetime.now(UTC).timestamp() if now is None else now)

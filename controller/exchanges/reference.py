@@ -147,6 +147,8 @@ class ReferenceExchange:
     """
 
     def __init__(self, *, ws_url: str, rest_url: str, session_id: str) -> None:
+        if not session_id or not session_id.isascii() or not session_id.isprintable():
+            raise ConfigurationError(f"session_id = {session_id!r} is not allowed: expected printable ASCII")
         ws = _checked_url("ws_url", ws_url, ("ws", "wss"))
         rest = _checked_url("rest_url", rest_url, ("http", "https"))
         query = dict(parse_qsl(ws.query))
@@ -284,6 +286,7 @@ def _checked_url(name: str, url: str, schemes: tuple[str, str]) -> SplitResult:
     try:
         parts = urlsplit(url)
         port = parts.port
+        (parts.hostname or "").encode("idna")
     except ValueError as error:
         raise ConfigurationError(f"{name} = {url!r} is not a URL: {error}") from None
     if parts.scheme not in schemes or not parts.hostname or port == 0:

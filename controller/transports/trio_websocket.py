@@ -17,6 +17,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, cast
 from urllib.parse import urlsplit
 
+import h11
 import trio
 from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError, WebSocketConnection, wrap_client_stream
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
@@ -165,7 +166,7 @@ def _closed(error: ConnectionClosed) -> str:
         return "closed"
     if reason.code == 1006:
         return "reset or closed without a goodbye (1006)"
-    return f"closed by the peer: {reason.code} {reason.name}" + (f", {reason.reason!r}" if reason.reason else "")
+    return f"closed: {reason.code} {reason.name}" + (f", {reason.reason!r}" if reason.reason else "")
 
 
 def _translated(error: BaseException) -> BaseException:
@@ -174,6 +175,7 @@ def _translated(error: BaseException) -> BaseException:
         headers = {name.decode("ascii", "replace").lower(): value for name, value in error.headers or ()}
         floor_s = retry_after_s(headers.get("retry-after", b"").decode("ascii", "replace"))
         return LinkError(f"refused: HTTP {error.status_code}", retry_after_s=floor_s)
-    if isinstance(error, LocalProtocolError | RemoteProtocolError | HandshakeError):
+    # wsproto lets some errors of its HTTP parser through, h11's own.
+    if isinstance(error, LocalProtocolError | RemoteProtocolError | h11.ProtocolError | HandshakeError):
         return LinkError(f"the handshake failed: {error}")
     return error

@@ -1,0 +1,106 @@
+"""Putting a controller together and running it for as long as a block lasts."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+from time import time
+from typing import Final
+from uuid import uuid4
+
+import httpx
+import trio
+
+from gapless.controller.config import NetworkConfig
+from gapless.controller.controller import ConnectionController
+from gapless.controller.errors import ConfigurationError
+from gapless.controller.events import StateChanged
+from gapless.controller.exchange import Exchange
+from gapless.controller.exchanges import ReferenceExchange
+from gapless.controller.groups import outermost, reraise
+from gapless.controller.host_limiters import limiter_of
+from gapless.controller.rate_limiter import RestRateLimiter
+from gapless.controller.stream import Stream
+from gapless.controller.transports import Transport, TrioWebsocketTransport
+
+_CLOSE_S: Final = 0.25
+"""Seconds for closing pooled REST connections; leaving the controller takes at most half a second altogether."""
+
+
+@asynccontextmanager
+async def open_controller(
+    *,
+    ws_url: str | None = None,
+    rest_url: str | None = None,
+    streams: Sequence[Stream],
+    config: NetworkConfig | None = None,
+    exchange: Exchange | None = None,
+    session_id: str | None = None,
+    limiter: RestRateLimiter | None = None,
+    transport: Transport | None = None,
+    http: httpx.AsyncClient | None = None,
+    random: Random | None = None,
+    wall_clock: Callable[[], float] = time,
+    on_state_change: Callable[[StateChanged], None] | None = None,
+    on_health_change: Callable[[bool], None] | None = None,
+) -> AsyncIterator[ConnectionController]:
+    """Open a controller and run it until the block is left; then every task, socket and request is gone.
+
+    Args:
+        ws_url: the reference exchange's WebSocket, ``ws://HOST:PORT/ws``; with ``rest_url`` instead of ``exchange``.
+        rest_url: the reference exchange's REST server, ``http://HOST:PORT``.
+        streams: what to keep whole; at least one.
+        config: every switch; None: the defaults.
+        exchange: an adapter for another venue.
+        session_id: kept over reconnects; None: a random one.
+        limiter: of the REST host; None: the one that all controllers of this trio run share for that host, made from
+        the
+            ``config`` of the first of them.
+        transport: how sockets are opened; None: trio-websocket.
+        http: an httpx client to share; None: one of its own. It stays open when the block is left.
+        random: where the jitter comes from.
+        wall_clock: Unix seconds, for the events.
+        on_state_change: called with each transition, at once; must not block.
+        on_health_change: called when the heartbeat's view of the connection changes.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+        ReconnectExhaustedError: attempts are spent and ``config.reconnect_exhausted`` is ``"raise"``.
+    """
+    config = config or NetworkConfig()
+    session_id = session_id or f"gapless-{uuid4().hex[:12]}"
+    venue = exchange or _reference(ws_url, rest_url, session_id)
+    if not streams or len(set(streams)) != len(streams):
+        raise ConfigurationError(f"expected at least one stream, all different, got {[str(each) for each in streams]}")
+    for stream in streams:
+        venue.check(stream)
+    # Proxies of the environment are not used: the WebSocket would not pass them either.
+    client = http or httpx.AsyncClient(trust_env=False, timeout=config.rest_timeout)
+    controller = ConnectionController(
+        exchange=venue,
+        streams=streams,
+        config=config,
+        http=client,
+        limiter=limiter or limiter_of(venue.rest_host, config),
+        transport=transport or TrioWebsocketTransport(message_size_max=config.message_size_max),
+        random=random or Random(),  # noqa: S311  # jitter, not secrecy
+        wall_clock=wall_clock,
+        on_state_change=on_state_change,
+        on_health_change=on_health_change,
+    )
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(controller.run, name="gapless.supervisor")
+            yield controller
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        reraise(outermost(group))
+    finally:
+        if http is None:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
+                await client.aclose()
+
+
+def _reference(ws_url: str | None, rest_url: str | None, session_id: str) -> Exchange:
+    if ws_url is None or rest_url is None:
+        raise ConfigurationError("expected ws_url and rest_url, or an exchange")
+    return ReferenceExchange(ws_url=ws_url, rest_url=rest_url, session_id=session_id)

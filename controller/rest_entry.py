@@ -156,6 +156,7 @@ def _judge(books: Books, subscription: Subscription, answer: Answer, covered_to:
     if page.last_seq is None:
         books.lose(subscription, ledger.lose(query.start_seq, covered_to), "unverifiable")
         return
-    first_kept = page.first_seq if page.first_seq is not None else query.start_seq
-    books.lose(subscription, ledger.lose(query.start_seq, min(covered_to, first_kept - 1)), "evicted")
-    books.lose(subscription, ledger.lose(max(query.start_seq, first_kept), covered_to), "absent")
+    if page.first_seq is not None:
+        # Whatever was asked for: what lies below the first id kept is gone.
+        books.lose(subscription, ledger.lose(0, page.first_seq - 1), "evicted")
+    books.lose(subscription, ledger.lose(query.start_seq, covered_to), "absent")

@@ -132,15 +132,18 @@ def _enter_rows(books: Books, subscription: Subscription, answer: Answer) -> int
 
 
 def _covered_to(answer: Answer) -> int | None:
-    """The highest id the reply says something about; None where it says nothing."""
+    """The highest id the reply says something about; None where it says nothing.
+
+    Rows come oldest first from the start of the range, so they cover it up to the last of them, even where a venue
+    gives more than it was asked for.
+    """
     query, page = answer.query, answer.page
-    if rows := _wanted(answer):
-        return rows[-1][0]
+    ends = [end for end in (query.end_seq, page.last_seq) if end is not None]
     if page.rows:
-        return None
-    if page.last_seq is None:
-        return query.end_seq
-    return page.last_seq if query.end_seq is None else min(page.last_seq, query.end_seq)
+        numbers = [row.sequence_id for row in page.rows if row.sequence_id is not None]
+        known = [number for number in numbers if page.last_seq is None or number <= page.last_seq]
+        return min(max(known), *ends) if known and ends else max(known, default=None)
+    return min(ends, default=None)
 
 
 def _judge(books: Books, subscription: Subscription, answer: Answer, covered_to: int | None) -> None:

@@ -200,10 +200,15 @@ async def test_a_row_without_id_among_rows_with_ids_is_skipped(autojump_clock: M
     async def script(socket: Socket, _number: int) -> None:
         await socket.welcome()
         await socket.subscribed(10)
+        venue_last.last = 15
         await socket.data(11, 15)
         await trio.sleep_forever()
 
-    async with Venue(script, lambda _path, _query: page([12, None, 14], last_seq=15)).feed() as feed:
+    def rest(_path: str, _query: Query) -> Response:
+        return page([12, None, 14] if venue_last.last == 15 else [], last_seq=venue_last.last)
+
+    venue_last = Counter(10)
+    async with Venue(script, rest).feed() as feed:
         await trio.sleep(3)
         assert sorted(n or 0 for n in feed.ids()) == [11, 12, 14, 15]
         assert [(lost.start_seq, lost.end_seq, lost.reason) for lost in feed.lost] == [(13, 13, "absent")]

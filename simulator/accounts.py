@@ -21,6 +21,8 @@ from gapless.simulator.messages import (
 
 ORDERS_KEY = StreamKey(ORDERS, ACCOUNT_SYMBOL)
 BALANCE_KEY = StreamKey(BALANCE, ACCOUNT_SYMBOL)
+DONE = frozenset({"filled", "cancelled"})
+"""Statuses an order never leaves."""
 ORDERS_MAX = 1_000
 """Orders kept; beyond it the oldest that is done is forgotten, so that a snapshot stays one page."""
 
@@ -78,7 +80,7 @@ class Accounts:
 
     def fill_order(self, order_id: str, quantity: float | None) -> Order:
         """Fill an open order by ``quantity``, or all that is left, and push it."""
-        order = self.open_order(order_id)
+        order = self._open_order(order_id)
         left = order.quantity - order.filled
         filled = left if quantity is None else quantity
         if not 0 < filled <= left:
@@ -95,7 +97,7 @@ class Accounts:
 
     def cancel_order(self, order_id: str) -> Order:
         """Cancel an open order and push it."""
-        order = self.open_order(order_id)
+        order = self._open_order(order_id)
         return self._change_order(_replaced(order, filled=order.filled, status="cancelled", updated_at=self._now()))
 
     def set_balance(self, asset: str, free: float, locked: float) -> Balance:
@@ -107,24 +109,22 @@ class Accounts:
         self._push(BALANCE_KEY, encode(update, BALANCE_KEY, sequence_id))
         return balance
 
-    def open_order(self, order_id: str) -> Order:
-        """One open order.
+    def find_order(self, order_id: str) -> Order | None:
+        """One order, None where it is not kept."""
+        return self._orders.get(order_id)
 
-        Raises:
-            LookupError: there is no such order.
-            ValueError: it is filled or cancelled.
-        """
+    def _open_order(self, order_id: str) -> Order:
         order = self._orders.get(order_id)
         if order is None:
             raise LookupError(f"there is no order {order_id!r}")
-        if order.status in {"filled", "cancelled"}:
+        if order.status in DONE:
             raise ValueError(f"{order_id} is {order.status}; expected an open order")
         return order
 
     def _change_order(self, order: Order) -> Order:
         self._orders[order.order_id] = order
         if len(self._orders) > ORDERS_MAX:
-            done = (o.order_id for o in self._orders.values() if o.status in {"filled", "cancelled"})
+            done = (o.order_id for o in self._orders.values() if o.status in DONE)
             del self._orders[next(done, next(iter(self._orders)))]
         sequence_id = self._next_id(ORDERS_KEY)
         self._push(ORDERS_KEY, encode(OrderUpdate(sequence_id=sequence_id, order=order), ORDERS_KEY, sequence_id))

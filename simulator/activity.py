@@ -1,15 +1,20 @@
 """A little account activity by itself: orders placed, filled in two steps or cancelled, balances moved along."""
 
 from random import Random
+from typing import Literal
 
-from gapless.simulator.accounts import Accounts
+from gapless.simulator.accounts import DONE, Accounts
+from gapless.simulator.messages import Order
 
 QUANTITIES = (0.1, 0.25, 0.5, 1.0)
 """What is ordered; halves of these are exact."""
 
 
 class AccountActivity:
-    """A script that repeats: place, fill half, fill the rest or cancel, move a balance."""
+    """Places an order, fills half, fills the rest or cancels, moves a balance, and so on.
+
+    It looks at its order first, which someone else may have filled or cancelled meanwhile.
+    """
 
     def __init__(self, seed: int, symbols: tuple[str, ...], accounts: Accounts) -> None:
         self._rng = Random(f"{seed}/accounts")  # noqa: S311 (a run must be repeatable)
@@ -20,21 +25,21 @@ class AccountActivity:
 
     def act(self, turn: int) -> None:
         """One change: the ``turn``-th."""
-        quantity = self._rng.choice(QUANTITIES)
-        match turn % 4:
-            case 0:
-                symbol = self._rng.choice(self._symbols)
-                side = self._rng.choice(("buy", "sell"))
-                price = round(self._rng.uniform(100.0, 1_000.0), 2)
-                order = self._accounts.place_order(symbol, "buy" if side == "buy" else "sell", quantity, price, "limit")
-                self._order_id = order.order_id
-            case 1:
-                order = self._accounts.open_order(self._order_id)
-                self._accounts.fill_order(self._order_id, order.quantity / 2)
-            case 2 if self._rng.random() < 0.25:
-                self._accounts.cancel_order(self._order_id)
-            case 2:
-                self._accounts.fill_order(self._order_id, None)
-            case _:
-                self._usd = round(self._usd + self._rng.uniform(-500.0, 500.0), 2)
-                self._accounts.set_balance("USD", self._usd, 0.0)
+        order = self._accounts.find_order(self._order_id)
+        if turn % 4 == 3:
+            self._usd = round(self._usd + self._rng.uniform(-500.0, 500.0), 2)
+            self._accounts.set_balance("USD", self._usd, 0.0)
+        elif order is None or order.status in DONE:
+            self._order_id = self._place().order_id
+        elif order.status == "open":
+            self._accounts.fill_order(self._order_id, order.quantity / 2)
+        elif self._rng.random() < 0.25:
+            self._accounts.cancel_order(self._order_id)
+        else:
+            self._accounts.fill_order(self._order_id, None)
+
+    def _place(self) -> Order:
+        symbol = self._rng.choice(self._symbols)
+        side: Literal["buy", "sell"] = "buy" if self._rng.random() < 0.5 else "sell"
+        price = round(self._rng.uniform(100.0, 1_000.0), 2)
+        return self._accounts.place_order(symbol, side, self._rng.choice(QUANTITIES), price, "limit")

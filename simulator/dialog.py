@@ -1,4 +1,4 @@
-"""What a client's messages do: SUBSCRIBE, UNSUBSCRIBE and PING, answered as `protocol.md` says.
+"""What is said to a client and why: WELCOME, and the answers to SUBSCRIBE, UNSUBSCRIBE and PING.
 
 Everything here is synchronous. A mark is read, the stream subscribed and the acknowledgement queued without a
 checkpoint, so no id can be issued in between: none is lost between mark and stream, and none comes twice.
@@ -6,7 +6,10 @@ checkpoint, so no id can be issued in between: none is lost between mark and str
 
 from collections.abc import Iterable
 
+import trio
+
 from gapless.simulator.exchange import ExchangeSimulator
+from gapless.simulator.fault_line import FaultLine
 from gapless.simulator.messages import (
     Ping,
     Pong,
@@ -17,10 +20,29 @@ from gapless.simulator.messages import (
     Subscribe,
     Subscribed,
     Unsubscribed,
+    Welcome,
     decode_client_message,
     encode,
 )
+from gapless.simulator.records import SubscriptionRecord
 from gapless.simulator.session import Session
+
+
+def welcome(exchange: ExchangeSimulator, session_id: str, scope: trio.CancelScope) -> Session:
+    """Begin a session on an accepted connection: WELCOME is queued first. Cancelling ``scope`` ends it."""
+    connection = exchange.hub.number_connection(session_id)
+    session = Session(
+        session_id=session_id,
+        connection=connection,
+        scope=scope,
+        line=FaultLine(exchange.failures, session_id, f"{exchange.config.seed}/{session_id}/{connection}"),
+        queue_max=exchange.config.outbound_queue_max,
+        send_timeout_s=exchange.config.send_timeout_s,
+    )
+    exchange.hub.join(session)
+    greeting = Welcome(session_id=session_id, epoch=exchange.epoch, server_time=exchange.server_time())
+    session.send(encode(greeting))
+    return session
 
 
 def receive(exchange: ExchangeSimulator, session: Session, text: str | bytes) -> None:
@@ -29,6 +51,8 @@ def receive(exchange: ExchangeSimulator, session: Session, text: str | bytes) ->
     Raises:
         MalformedMessageError: it asks for nothing this protocol knows; nothing was done.
     """
+    if session.is_cut:
+        return  # It may belong to an epoch that is over; nothing said now would be heard.
     message = decode_client_message(text)
     match message:
         case Ping(request_id=request_id):
@@ -47,12 +71,29 @@ def _subscribe(exchange: ExchangeSimulator, session: Session, keys: list[StreamK
         if refusal is None and key not in session.marks and len(session.marks) >= exchange.config.streams_max:
             refusal = ("too_many_streams", f"a connection may subscribe {exchange.config.streams_max} streams")
         if refusal is None:
-            accepted.append(StreamMark(key.channel, key.symbol, exchange.subscribe(session, key)))
+            accepted.append(StreamMark(key.channel, key.symbol, _mark(exchange, session, key)))
         else:
             refused.setdefault(refusal, []).append(key)
     if accepted or not refused:
         session.send(encode(Subscribed(request_id=request_id, streams=accepted)))
     _reject(session, refused, request_id)
+
+
+def _mark(exchange: ExchangeSimulator, session: Session, key: StreamKey) -> int:
+    """Subscribe a stream and return the last id issued before; one that is subscribed already keeps its mark."""
+    if key not in session.marks:
+        mark = exchange.last_id(key.channel, key.symbol)
+        exchange.hub.listen(session, key, mark)
+        exchange.subscriptions.append(
+            SubscriptionRecord(
+                session_id=session.session_id,
+                epoch=exchange.epoch,
+                channel=key.channel,
+                symbol=key.symbol,
+                mark=mark,
+            )
+        )
+    return session.marks[key]
 
 
 def _unsubscribe(exchange: ExchangeSimulator, session: Session, keys: list[StreamKey], request_id: RequestId) -> None:
@@ -61,7 +102,8 @@ def _unsubscribe(exchange: ExchangeSimulator, session: Session, keys: list[Strea
     for key in keys:
         refusal = exchange.refusal(key)
         if refusal is None:
-            ended.append(StreamMark(key.channel, key.symbol, exchange.unsubscribe(session, key)))
+            exchange.hub.mute(session, key)
+            ended.append(StreamMark(key.channel, key.symbol, exchange.last_id(key.channel, key.symbol)))
         else:
             refused.setdefault(refusal, []).append(key)
     if ended or not refused:

@@ -19,7 +19,6 @@ from gapless.simulator.accounts import Accounts
 from gapless.simulator.activity import AccountActivity
 from gapless.simulator.config import SimulatorConfig
 from gapless.simulator.failures import FailureControl
-from gapless.simulator.fault_line import FaultLine
 from gapless.simulator.generator import RandomWalk, steadily
 from gapless.simulator.hub import Hub
 from gapless.simulator.market import LIMIT_MAX, Market, Page, Query
@@ -30,14 +29,12 @@ from gapless.simulator.messages import (
     Order,
     PricePoint,
     StreamKey,
-    Welcome,
     encode,
     rfc3339,
 )
 from gapless.simulator.records import IssuedLog, RequestRecord, SubscriptionRecord, request_log, subscription_log
 from gapless.simulator.scheduled_restart import restart_as_configured
 from gapless.simulator.seams import Cut
-from gapless.simulator.session import Session
 
 GOODBYE_MAX_S = 1.0
 """How long a session has to take its GOODBYE before it is cut off."""
@@ -118,9 +115,12 @@ class ExchangeSimulator:
 
         Raises:
             KeyError: there is no such market stream.
+            ValueError: ``price`` is not a positive number.
         """
         key = StreamKey(channel, symbol)
         stream = self._market.stream(key)
+        if price is not None and not 0.0 < price < math.inf:
+            raise ValueError(f"price = {price}: expected a positive number")
         walk = self._walks[symbol]
         tick = walk.step() if price is None else walk.at(price)
         given = {"bid": bid, "ask": ask, "volume_24h": volume_24h, "quantity": quantity, "trade_id": trade_id}
@@ -225,8 +225,8 @@ class ExchangeSimulator:
         self._market = self._begin_epoch()
         self._accounts.restart()
         self._up_at = trio.current_time() + downtime_s
-        logger.info("restart: epoch {} is over, {} begins, down for {} s", left, self.epoch, downtime_s)
-        self.hub.drop_all("restart")
+        logger.info("restart: {} is over, {} begins, {} sockets drop", left, self.epoch, self.hub.sockets)
+        self.hub.drop_all()
         self._restarted.set()
         self._restarted = trio.Event()
         return self.epoch
@@ -269,38 +269,6 @@ class ExchangeSimulator:
         """Return when it is not, or no longer, down."""
         while self.is_down:  # noqa: ASYNC110 (another restart may have moved the end)
             await trio.sleep_until(self._up_at)
-
-    def welcome(self, session_id: str, scope: trio.CancelScope) -> Session:
-        """Begin a session on an accepted connection: WELCOME is queued first."""
-        connection = self.hub.number_connection(session_id)
-        session = Session(
-            session_id=session_id,
-            connection=connection,
-            scope=scope,
-            line=FaultLine(self.failures, session_id, f"{self.config.seed}/{session_id}/{connection}"),
-            queue_max=self.config.outbound_queue_max,
-            send_timeout_s=self.config.send_timeout_s,
-        )
-        self.hub.join(session)
-        session.send(encode(Welcome(session_id=session_id, epoch=self.epoch, server_time=self.server_time())))
-        return session
-
-    def subscribe(self, session: Session, key: StreamKey) -> int:
-        """Subscribe a stream and return the last id issued before; a repeated subscription returns its mark again."""
-        if key not in session.marks:
-            mark = self.last_id(key.channel, key.symbol)
-            self.hub.listen(session, key, mark)
-            self.subscriptions.append(
-                SubscriptionRecord(
-                    session_id=session.session_id, epoch=self.epoch, channel=key.channel, symbol=key.symbol, mark=mark
-                )
-            )
-        return session.marks[key]
-
-    def unsubscribe(self, session: Session, key: StreamKey) -> int:
-        """End a subscription, if there is one, and return the last id issued."""
-        self.hub.mute(session, key)
-        return self.last_id(key.channel, key.symbol)
 
     def _begin_epoch(self) -> Market:
         self._epochs_begun += 1

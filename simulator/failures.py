@@ -115,7 +115,8 @@ class FailureControl:
         self.version += 1
         self._changed.set()
         self._changed = trio.Event()
-        logger.info("failures set for {}: {}", session_id or "all sessions", sorted(rules) or "none")
+        if rules or self.version > 1:
+            logger.info("failures set for {}: {}", session_id or "all sessions", sorted(rules) or "none")
 
     def clear(self) -> None:
         """Switch everything off, for all sessions and every session id."""

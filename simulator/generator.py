@@ -5,6 +5,7 @@ rate r and n streams one id is issued every 1 / (r * n) seconds. A steady rate, 
 say exactly which id is out at which time.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 from random import Random
 
@@ -18,6 +19,8 @@ STEP = 0.0002
 """Standard deviation of one step, as a fraction of the price: lively, and far from zero for years."""
 HALF_SPREAD = 0.00002
 """Half the distance between bid and ask, as a fraction of the price: the 1 in 50,000 of `protocol.md`."""
+BURST_MAX = 1_000
+"""Calls in a row before others get a turn."""
 LAG_MAX_S = 1.0
 """A generator further behind than this (a stopped process) skips what it missed instead of bursting."""
 
@@ -34,17 +37,22 @@ class RandomWalk:
         """The next step of the walk."""
         self._price *= 1.0 + self._rng.gauss(0.0, STEP)
         self._volume_24h += self._rng.random()
-        return self.at(round(self._price, 2))
+        return self.at(_rounded(self._price))
 
     def at(self, price: float) -> Tick:
         """A tick at ``price``; the walk goes on from there."""
         self._price = price
         return Tick(
             price=price,
-            bid=round(price * (1.0 - HALF_SPREAD), 2),
-            ask=round(price * (1.0 + HALF_SPREAD), 2),
+            bid=_rounded(price * (1.0 - HALF_SPREAD)),
+            ask=_rounded(price * (1.0 + HALF_SPREAD)),
             volume_24h=round(self._volume_24h, 3),
         )
+
+
+def _rounded(price: float) -> float:
+    """To cents where that is fine enough, to six digits below: a walk must not get stuck on zero."""
+    return round(price, 2 if price >= 10.0 else 6 - math.floor(math.log10(price)))
 
 
 async def steadily(per_s: float, act: Callable[[int], object], wait_up: Callable[[], Awaitable[None]]) -> None:
@@ -57,6 +65,8 @@ async def steadily(per_s: float, act: Callable[[int], object], wait_up: Callable
         now = trio.current_time()
         if now - start - (turn - first) * period_s > LAG_MAX_S:
             first, start = turn, now
-        while start + (turn - first) * period_s <= now:
+        for _ in range(BURST_MAX):
+            if start + (turn - first) * period_s > now:
+                break
             act(turn)
             turn += 1

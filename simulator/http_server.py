@@ -9,16 +9,17 @@ own connection, with a 4xx where one can still be sent; what the app does wrong 
 begun.
 """
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass
 
 import h11
+import msgspec
 import trio
 from loguru import logger
 from starlette.types import ASGIApp
 
 from gapless.simulator.http_asgi import CutReplyError, PeerGoneError, Reply, Requested, scope_of
+from gapless.simulator.replies import ErrorBody, ErrorDetail
 
 RECEIVE_BYTES = 65_536
 """Read from TCP at once."""
@@ -183,7 +184,7 @@ class _Connection:
         if self._http.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             return
         logger.debug("an HTTP request is refused: {} {}", refused.status, refused)
-        body = json.dumps({"error": {"code": refused.code, "message": str(refused)}}).encode()
+        body = msgspec.json.encode(ErrorBody(ErrorDetail(refused.code, str(refused))))
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
         with suppress(PeerGoneError):
             await self._send(

@@ -7,6 +7,8 @@ import trio
 from gapless.simulator.messages import Frame, StreamKey
 from gapless.simulator.session import Session
 
+SESSION_ID_MAX = 128
+"""Longest session id; it is kept in logs and tables."""
 SESSION_IDS_MAX = 10_000
 """Session ids whose connections are numbered; the one longest away starts from 1 again."""
 
@@ -84,10 +86,9 @@ class Hub:
             for session in tuple(listeners):
                 session.send(frame)
 
-    def drop_all(self, reason: str) -> None:
+    def drop_all(self) -> None:
         """Drop every socket at once; whoever is still in a handshake too."""
         for session in self.sessions:
             self.leave(session)
-            session.cut(reason)
         for scope in tuple(self._sockets):
             scope.cancel()

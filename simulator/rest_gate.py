@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TypeAlias
 
+from loguru import logger
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.failures import FailureControl
+from gapless.simulator.hub import SESSION_ID_MAX
 from gapless.simulator.records import RequestRecord
 from gapless.simulator.rest import CONTROL_PREFIX
 from gapless.simulator.rest_strategies import REST_STRATEGIES
@@ -57,7 +59,7 @@ class RestGate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as the failures have it, and log it."""
         path: str = scope["path"]
-        session_id = Headers(scope=scope).get("x-session-id", "")
+        session_id = Headers(scope=scope).get("x-session-id", "")[:SESSION_ID_MAX]
         strategies = [] if path.startswith(CONTROL_PREFIX) else self._faults.of(session_id)
         call = RestCall(method=scope["method"], path=path, session_id=session_id)
 
@@ -80,16 +82,16 @@ class RestGate:
         await reply(scope, receive, send_and_log)
 
     def _log(self, call: RestCall, scope: Scope, status: int) -> None:
-        self._exchange.requests.append(
-            RequestRecord(
-                time_s=self._exchange.now(),
-                method=call.method,
-                path=call.path,
-                query=scope["query_string"].decode("ascii", "replace"),
-                session_id=call.session_id,
-                status=status,
-            )
+        record = RequestRecord(
+            time_s=self._exchange.now(),
+            method=call.method,
+            path=call.path,
+            query=scope["query_string"].decode("ascii", "replace"),
+            session_id=call.session_id,
+            status=status,
         )
+        self._exchange.requests.append(record)
+        logger.debug("REST: {}", record)
 
 
 def _around(strategy: RestStrategy, call: RestCall, inner: Proceed) -> Proceed:

@@ -67,6 +67,11 @@ class _Port:
     async def serve(self, host: str, port: int, task_status: trio.TaskStatus[int]) -> None:
         listeners = await trio.open_tcp_listeners(port, host=host)
         port = listeners[0].socket.getsockname()[1]
+        if any(listener.socket.getsockname()[1] != port for listener in listeners):
+            # A name with several addresses got a free port for each; all are to have the first one's.
+            for listener in listeners:
+                await listener.aclose()
+            listeners = await trio.open_tcp_listeners(port, host=host)
         task_status.started(port)
         async with trio.open_nursery() as connections:
             while True:

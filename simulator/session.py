@@ -44,6 +44,11 @@ class Session:
         self._queue: deque[Outgoing] = deque()
         self._wake = trio.Event()
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the connection is being dropped; its tasks may run once more before they notice."""
+        return self._scope.cancel_called
+
     def send(self, item: Outgoing) -> None:
         """Queue a message, or the end of the connection behind what is queued."""
         if len(self._queue) >= self._queue_max:
@@ -54,7 +59,7 @@ class Session:
 
     def cut(self, reason: str) -> None:
         """Drop the connection at once: no close frame, what is queued is lost."""
-        if not self._scope.cancel_called:
+        if not self.is_cut:
             logger.info("{} is cut: {}", self, reason)
             self._scope.cancel()
 

@@ -5,27 +5,28 @@ or lose a cancellation. So every wait has a scope of this module, and a connecti
 closing its stream forcefully, never by a close handshake.
 """
 
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import trio
 from loguru import logger
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, WebSocketRequest, wrap_server_stream
 from wsproto.utilities import ProtocolError
 
-from gapless.simulator.dialog import receive
+from gapless.simulator.dialog import receive, welcome
 from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.handshakes import refusal
+from gapless.simulator.hub import SESSION_ID_MAX
 from gapless.simulator.messages import MalformedMessageError
 from gapless.simulator.seams import How, Refusal
 from gapless.simulator.session import Session
 
 PATH = "/ws"
-SESSION_ID_MAX = 128
-"""Longest session id; it is kept in logs and tables."""
 INBOUND_QUEUE = 64
 """Messages of a client buffered by trio-websocket; they are handled without waiting, so this is only for bursts."""
 RECEIVE_BYTES = 65_536
 """Read from TCP at once."""
+PEER_FAULTS = (ConnectionClosed, HandshakeError, ProtocolError, UnicodeError, trio.BrokenResourceError)
+"""What trio-websocket and wsproto raise for what a peer sent; a Host header that is not IDNA is a UnicodeError."""
 STALL_MAX_S = 600.0
 """How long an unanswered handshake is kept: beyond any client's patience, and a bound."""
 
@@ -46,7 +47,7 @@ class WebSocketServer:
             hub.open_socket(scope)
             try:
                 await self._converse(stream, scope)
-            except* (ConnectionClosed, HandshakeError, ProtocolError, trio.BrokenResourceError) as errors:
+            except* PEER_FAULTS as errors:
                 logger.info("a connection failed: {}", errors.exceptions)
             finally:
                 hub.close_socket(scope)
@@ -72,10 +73,10 @@ class WebSocketServer:
         return None
 
     async def _answer(self, request: WebSocketRequest, scope: trio.CancelScope) -> None:
-        target = urlsplit(request.path)
-        session_id = parse_qs(target.query).get("session_id", [""])[0] or self._exchange.hub.name_session()
-        if target.path != PATH:
-            await self._reject(request, 404, f"expected {PATH}, got {target.path}")
+        path, _, query = request.path.partition("?")
+        session_id = parse_qs(query).get("session_id", [""])[0] or self._exchange.hub.name_session()
+        if path != PATH:
+            await self._reject(request, 404, f"expected {PATH}, got {path}")
             return
         if len(session_id) > SESSION_ID_MAX or not session_id.isprintable():
             await self._reject(request, 400, f"expected a session_id of up to {SESSION_ID_MAX} printable characters")
@@ -107,7 +108,7 @@ class WebSocketServer:
             await request.reject(status, extra_headers=headers, body=message.encode())
 
     async def _serve(self, socket: WebSocketConnection, session_id: str, scope: trio.CancelScope) -> None:
-        session = self._exchange.welcome(session_id, scope)
+        session = welcome(self._exchange, session_id, scope)
         logger.info("{} is open", session)
         try:
             async with trio.open_nursery() as nursery:

@@ -23,6 +23,13 @@ PATIENCE_S = 5.0
 ABNORMAL_CLOSURE = 1006
 """The code trio-websocket gives to a connection that ended without a close frame."""
 
+UPGRADE = (
+    b"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+"""The headers of a WebSocket handshake, after ``Host``."""
+HANDSHAKE = b"GET /ws?session_id=a HTTP/1.1\r\nHost: x" + UPGRADE
+
 BTC = "ticker:BTC/USD"
 ETH = "ticker:ETH/USD"
 
@@ -86,6 +93,15 @@ async def ended(stream: trio.SocketStream) -> bool:
         while await stream.receive_some():
             pass
     return True
+
+
+def error_of(reply: httpx.Response) -> str:
+    """The code of an error reply, after a look at its form."""
+    body = reply.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"code", "message"}
+    code: str = body["error"]["code"]
+    return code
 
 
 @dataclass

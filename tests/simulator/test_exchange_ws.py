@@ -30,6 +30,18 @@ async def test_a_client_without_a_session_id_is_given_one(autojump_clock: MockCl
         assert len(set(given)) == 2
 
 
+async def test_a_session_may_have_two_connections_at_once(autojump_clock: MockClock) -> None:
+    """A client that rotates its socket dials the next one before it lets go of the first."""
+    async with served() as world, world.welcomed("a") as first, world.welcomed("a") as second:
+        await first.subscribe(BTC)
+        world.publish(2)
+        answer = await second.subscribe(BTC)
+        assert answer["streams"][0]["sequence_id"] == 2
+        world.publish(1)
+        assert await first.ids(3) == [1, 2, 3]
+        assert await second.ids(1) == [3]
+
+
 async def test_ids_count_from_one_and_each_message_has_the_protocols_fields(autojump_clock: MockClock) -> None:
     async with served() as world, world.welcomed() as client:
         assert await client.subscribe(BTC) == {

@@ -1,6 +1,5 @@
-"""Every failure on the wire: that it happens as said, that it is counted, and that it ends as said."""
+"""Every failure on a socket: that it happens as said, is counted, and ends as said."""
 
-import httpx
 import pytest
 import trio
 from trio.testing import MockClock
@@ -9,17 +8,13 @@ from gapless.simulator import (
     FailureMode,
     FailuresConfig,
     Mode,
-    RateLimitMode,
     RefuseMode,
     ReorderMode,
     RestartMode,
     SelectMode,
-    ServerErrorMode,
     SettingsError,
 )
-from tests.simulator.conftest import BTC, ETH, PATIENCE_S, Client, World, ended, served
-
-ORDERS = "/api/v1/orders"
+from tests.simulator.conftest import BTC, ETH, HANDSHAKE, PATIENCE_S, Client, World, ended, served
 
 
 async def arrived(client: Client) -> list[int]:
@@ -39,8 +34,8 @@ async def heard_of(world: World, count: int, session_id: str = "a") -> list[int]
         return await arrived(client)
 
 
-async def statuses(rest: httpx.AsyncClient, count: int, path: str = ORDERS) -> list[int]:
-    return [(await rest.get(path)).status_code for _ in range(count)]
+def epochs_of(world: World) -> int:
+    return len(world.exchange.issued.epochs)
 
 
 # --- silence ----------------------------------------------------------------------------------------------------------
@@ -152,6 +147,18 @@ async def test_a_held_message_is_released_in_time_when_none_overtakes_it(autojum
         assert trio.current_time() - begin == pytest.approx(2.0, abs=0.1)
 
 
+async def test_only_data_overtakes(autojump_clock: MockClock) -> None:
+    mode = ReorderMode(enabled=True, ids=(1,), hold_s=60.0)
+    async with served(failures=FailuresConfig(reorder=mode)) as world, world.welcomed() as client:
+        await client.subscribe(BTC)
+        world.publish(1)
+        await client.ping()
+        assert (await client.hear())["type"] == "PONG"
+        assert await client.hears_nothing()
+        world.publish(1)
+        assert await client.ids(2) == [2, 1]
+
+
 async def test_a_held_message_is_let_go_when_the_failure_is_switched_off(autojump_clock: MockClock) -> None:
     mode = ReorderMode(enabled=True, ids=(3,), hold_s=60.0)
     async with served(failures=FailuresConfig(reorder=mode)) as world, world.welcomed() as client:
@@ -203,7 +210,7 @@ async def test_refuse_by_closing(autojump_clock: MockClock) -> None:
     async with served(failures=FailuresConfig(refuse=mode)) as world:
         for _ in range(2):
             async with world.tcp(world.endpoints.ws_url) as stream:
-                await stream.send_all(_UPGRADE)
+                await stream.send_all(HANDSHAKE)
                 assert await stream.receive_some() == b""
         async with world.welcomed():
             pass
@@ -223,19 +230,13 @@ async def test_refuse_with_503(autojump_clock: MockClock) -> None:
 async def test_a_stalled_handshake_is_never_answered(autojump_clock: MockClock) -> None:
     async with served(failures=FailuresConfig(stalled_handshake=Mode(enabled=True, count=1))) as world:
         async with world.tcp(world.endpoints.ws_url) as stream:
-            await stream.send_all(_UPGRADE)
+            await stream.send_all(HANDSHAKE)
             with trio.move_on_after(120) as patience:
                 await stream.receive_some()
             assert patience.cancelled_caught
         async with world.welcomed():
             pass
         assert world.exchange.injected == {"stalled_handshake": 1}
-
-
-_UPGRADE = (
-    b"GET /ws?session_id=a HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-)
 
 
 async def test_one_sessions_connections_are_refused_and_no_others(autojump_clock: MockClock) -> None:
@@ -255,72 +256,6 @@ async def test_a_used_up_failure_is_used_up_for_its_session_only(autojump_clock:
                 pass
 
 
-# --- REST -------------------------------------------------------------------------------------------------------------
-
-
-async def test_429_for_the_next_requests(autojump_clock: MockClock) -> None:
-    mode = RateLimitMode(enabled=True, count=2, retry_after_s=3)
-    async with served(failures=FailuresConfig(rate_limited=mode)) as world, world.rest() as rest:
-        reply = await rest.get(ORDERS)
-        assert (reply.status_code, reply.headers["retry-after"]) == (429, "3")
-        assert reply.json()["error"]["code"] == "rate_limited"
-        assert await statuses(rest, 3) == [429, 200, 200]
-        assert world.exchange.injected == {"rate_limited": 2}
-        assert [record.status for record in world.exchange.requests] == [429, 429, 200, 200]
-
-
-async def test_429_for_a_while(autojump_clock: MockClock) -> None:
-    mode = RateLimitMode(enabled=True, duration_s=5.0, retry_after_s=None)
-    async with served(failures=FailuresConfig(rate_limited=mode)) as world, world.rest() as rest:
-        reply = await rest.get(ORDERS)
-        assert reply.status_code == 429
-        assert "retry-after" not in reply.headers
-        await trio.sleep(5)
-        assert await statuses(rest, 1) == [200]
-
-
-async def test_429_beyond_a_rate_for_each_session(autojump_clock: MockClock) -> None:
-    mode = RateLimitMode(enabled=True, rate_limit_per_s=3)
-    config = FailuresConfig(rate_limited=mode)
-    async with served(failures=config) as world, world.rest("a") as rest, world.rest("b") as other:
-        assert await statuses(rest, 5) == [200, 200, 200, 429, 429]
-        assert await statuses(other, 1) == [200]
-        reply = await rest.get(ORDERS)
-        await trio.sleep(int(reply.headers["retry-after"]))
-        assert await statuses(rest, 4) == [200, 200, 200, 429]
-
-
-async def test_5xx(autojump_clock: MockClock) -> None:
-    mode = ServerErrorMode(enabled=True, status=502, count=1)
-    async with served(failures=FailuresConfig(server_error=mode)) as world, world.rest() as rest:
-        reply = await rest.get(ORDERS)
-        assert (reply.status_code, reply.json()["error"]["code"]) == (502, "server_error")
-        assert await statuses(rest, 1) == [200]
-        assert world.exchange.injected == {"server_error": 1}
-
-
-async def test_5xx_now_and_then(autojump_clock: MockClock) -> None:
-    mode = ServerErrorMode(enabled=True, probability=0.5)
-    async with served(failures=FailuresConfig(server_error=mode)) as world, world.rest() as rest:
-        seen = await statuses(rest, 40)
-        assert 10 <= seen.count(503) <= 30
-
-
-async def test_rest_failures_may_concern_some_paths(autojump_clock: MockClock) -> None:
-    mode = ServerErrorMode(enabled=True, paths=(ORDERS,))
-    async with served(failures=FailuresConfig(server_error=mode)) as world, world.rest() as rest:
-        assert await statuses(rest, 1) == [503]
-        assert await statuses(rest, 1, "/api/v1/balance") == [200]
-
-
-async def test_the_control_api_never_fails(autojump_clock: MockClock) -> None:
-    config = FailuresConfig(server_error=ServerErrorMode(enabled=True), rate_limited=RateLimitMode(enabled=True))
-    async with served(failures=config) as world, world.rest() as rest:
-        assert await statuses(rest, 1) == [429]
-        assert (await rest.put("/api/v1/simulator/failures", json={})).status_code == 200
-        assert await statuses(rest, 1) == [200]
-
-
 # --- the whole exchange -----------------------------------------------------------------------------------------------
 
 
@@ -335,8 +270,11 @@ async def test_restart_by_the_clock(autojump_clock: MockClock) -> None:
         world.exchange.failures.set(FailuresConfig(), session_id="a")  # another session's settings change no timer
         await trio.sleep(0.2)
         assert world.exchange.is_down
+        world.exchange.failures.set(FailuresConfig(), session_id="a")
+        await trio.sleep(11)
+        assert epochs_of(world) == 2
         await trio.sleep(100)
-        assert len(world.exchange.issued.epochs) == 3
+        assert epochs_of(world) == 3
         assert world.exchange.injected == {"restart": 2}
 
 
@@ -345,21 +283,13 @@ async def test_a_restart_can_be_called_off(autojump_clock: MockClock) -> None:
         await trio.sleep(5)
         world.exchange.failures.clear()
         await trio.sleep(100)
-        assert len(world.exchange.issued.epochs) == 1
+        assert epochs_of(world) == 1
 
 
 async def test_a_restart_cannot_be_set_for_one_session(autojump_clock: MockClock) -> None:
     async with served() as world:
         with pytest.raises(SettingsError, match="concerns all sessions"):
             world.exchange.failures.set(FailuresConfig(restart=RestartMode(enabled=True)), session_id="a")
-
-
-async def test_setting_a_failure_again_starts_it_anew(autojump_clock: MockClock) -> None:
-    config = FailuresConfig(rate_limited=RateLimitMode(enabled=True, count=1))
-    async with served(failures=config) as world, world.rest() as rest:
-        assert await statuses(rest, 2) == [429, 200]
-        world.exchange.failures.set(config)
-        assert await statuses(rest, 2) == [429, 200]
 
 
 async def test_a_change_for_all_leaves_a_sessions_own_counters_alone(autojump_clock: MockClock) -> None:
@@ -388,7 +318,7 @@ async def test_too_many_sessions_with_failures_of_their_own_are_refused(autojump
 async def test_a_stalled_handshake_ends_with_a_restart(autojump_clock: MockClock) -> None:
     config = FailuresConfig(stalled_handshake=Mode(enabled=True))
     async with served(failures=config) as world, world.tcp(world.endpoints.ws_url) as stream:
-        await stream.send_all(_UPGRADE)
+        await stream.send_all(HANDSHAKE)
         await trio.sleep(1)
         world.exchange.restart()
         with trio.fail_after(1):

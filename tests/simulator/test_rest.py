@@ -1,5 +1,6 @@
 """What the exchange answers over REST, asked by httpx on virtual time."""
 
+import time
 from typing import Any
 
 import httpx
@@ -8,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from gapless.simulator import ExchangeSimulator, SimulatorConfig
-from tests.simulator.conftest import BTC, WALL_BEGIN_S, World, served
+from tests.simulator.conftest import BTC, WALL_BEGIN_S, World, error_of, served
 
 PRICES = "/api/v1/prices"
 
@@ -23,14 +24,6 @@ async def asked(world: World, **params: Any) -> dict[str, Any]:
 
 def ids(body: dict[str, Any]) -> list[int]:
     return [row["sequence_id"] for row in body["prices"]]
-
-
-def error_of(reply: httpx.Response) -> str:
-    body = reply.json()
-    assert set(body) == {"error"}
-    assert set(body["error"]) == {"code", "message"}
-    code: str = body["error"]["code"]
-    return code
 
 
 async def publish_every_second(world: World, count: int) -> None:
@@ -125,6 +118,20 @@ async def test_ranges_of_times(autojump_clock: MockClock, params: dict[str, Any]
     async with served() as world:
         await publish_every_second(world, 5)
         assert ids(await asked(world, **params)) == expected
+
+
+async def test_a_time_without_a_zone_is_utc_wherever_the_exchange_runs(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        async with served() as world:
+            await publish_every_second(world, 3)
+            assert ids(await asked(world, start="2026-01-01T00:00:01", end="2026-01-01T00:00:02")) == [2]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 async def test_times_may_repeat(autojump_clock: MockClock) -> None:
@@ -285,69 +292,3 @@ async def test_requests_are_logged(autojump_clock: MockClock) -> None:
         assert (first.session_id, first.status) == ("alice", 404)
         assert first.time_s == pytest.approx(WALL_BEGIN_S + 1, abs=0.1)
         assert (second.path, second.session_id, second.status) == ("/api/v1/orders", "", 200)
-
-
-async def test_failures_are_set_and_read_over_the_control_api(autojump_clock: MockClock) -> None:
-    async with served() as world, world.rest() as rest:
-        mode = {"enabled": True, "after_messages": 3, "count": None, "duration_s": None}
-        url = "/api/v1/simulator/failures"
-        reply = await rest.put(url, json={"silent_connection": mode})
-        assert reply.status_code == 200
-        assert reply.json()["silent_connection"] == mode
-        assert (await rest.get(url)).json() == reply.json()
-        assert set((await rest.get(url)).json()) >= {"silent_connection", "drop", "rate_limited", "restart"}
-
-
-async def test_failures_of_one_session_are_its_own(autojump_clock: MockClock) -> None:
-    async with served() as world, world.rest() as rest:
-        url = "/api/v1/simulator/sessions/{}/failures"
-        await rest.put(url.format("alice"), json={"pong_only": {"enabled": True}})
-        assert (await rest.get(url.format("alice"))).json()["pong_only"]["enabled"] is True
-        assert (await rest.get(url.format("bob"))).json()["pong_only"] is None
-        assert (await rest.get("/api/v1/simulator/failures")).json()["pong_only"] is None
-        await rest.put(url.format("alice"), json={})
-        assert (await rest.get(url.format("alice"))).json()["pong_only"] is None
-        strange = "a/b ?%"
-        await rest.put(url.format("a%2Fb%20%3F%25"), json={"pong_only": {"enabled": True}})
-        assert world.exchange.failures.get(strange).pong_only is not None
-
-
-@pytest.mark.parametrize(
-    ("body", "says"),
-    [
-        (b"", "Input data was truncated"),
-        (b"{", "Input data was truncated"),
-        (b"[]", "Expected 'object', got 'array'"),
-        (b'{"silence":{}}', "unknown field 'silence'"),
-        (b'{"drop":{"enabled":true}}', "expected one of probability, ids or every_nth"),
-        (b'{"drop":{"enabled":true,"probability":2}}', "<= 1.0 - at '$.drop.probability'"),
-        (b'{"drop":{"enabled":"yes","probability":1}}', "Expected 'bool', got 'str' - at '$.drop.enabled'"),
-        (b'{"drop":{"after_messages":1}}', "unknown field 'after_messages' - at '$.drop'"),
-        (b'{"refuse":{"how":"rudely"}}', "Invalid enum value 'rudely' - at '$.refuse.how'"),
-        (b'{"x":' + b"[" * 50_000, "unknown field 'x'"),
-    ],
-)
-async def test_bad_failures_are_refused_with_what_is_wrong(autojump_clock: MockClock, body: bytes, says: str) -> None:
-    async with served() as world, world.rest() as rest:
-        await rest.put("/api/v1/simulator/failures", json={"pong_only": {"enabled": True}})
-        reply = await rest.put("/api/v1/simulator/failures", content=body)
-        assert (reply.status_code, error_of(reply)) == (400, "bad_failures")
-        assert says in reply.json()["error"]["message"]
-        assert world.exchange.failures.get().pong_only is not None
-
-
-async def test_a_restart_over_the_control_api(autojump_clock: MockClock) -> None:
-    async with served() as world, world.rest() as rest, world.welcomed() as client:
-        left = world.exchange.epoch
-        reply = await rest.post("/api/v1/simulator/restart")
-        assert reply.json() == {"epoch": world.exchange.epoch, "downtime_s": 0.0}
-        assert world.exchange.epoch != left
-        assert await client.is_dropped()
-        reply = await rest.post("/api/v1/simulator/restart", json={"downtime_s": 2.0})
-        assert reply.status_code == 200
-        with pytest.raises(httpx.ConnectError):
-            await rest.get("/api/v1/orders")
-        await trio.sleep(2.1)
-        assert (await rest.get("/api/v1/orders")).status_code == 200
-        reply = await rest.post("/api/v1/simulator/restart", json={"downtime_s": -1})
-        assert (reply.status_code, error_of(reply)) == (400, "bad_restart")

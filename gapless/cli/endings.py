@@ -1,0 +1,40 @@
+"""How a command ends: by a signal, or with one line about what failed."""
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import click
+import trio
+
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells have it."""
+
+
+class OneLineError(click.ClickException):
+    """Ends the command with one line on stderr and this exit code."""
+
+    def __init__(self, message: str, exit_code: int = FAILED) -> None:
+        super().__init__(" ".join(message.split()))
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance
+
+
+@asynccontextmanager
+async def cancelled_by_signals(*scopes: trio.CancelScope) -> AsyncIterator[None]:
+    """While the block runs, each SIGINT or SIGTERM cancels the next of these scopes; more of them change nothing."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+
+        async def cancel_in_turn() -> None:
+            for scope in scopes:
+                await anext(signals)
+                scope.cancel()
+            async for _ in signals:
+                pass
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cancel_in_turn)
+            yield
+            nursery.cancel_scope.cancel()

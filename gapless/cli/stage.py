@@ -1,0 +1,158 @@
+"""Runs a demo: an exchange on loopback, a controller that is its client, the story, and the check at the end."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+import trio
+
+from gapless.cli.oracle import Observed, Terms, Verdict, judge
+from gapless.cli.record import record_of
+from gapless.cli.scene import CONFIG, SILENCE_MAX_S, Scene, Script, Show
+from gapless.cli.story import Story, until
+from gapless.cli.tally import Tally
+from gapless.cli.witness import SilenceWatch, StolenTime, Wire
+from gapless.controller import ConnectionController, State, open_controller
+from gapless.controller.transports import TrioWebsocketTransport
+from gapless.simulator import ExchangeSimulator, SimulatorConfig, serve_exchange
+from gapless.simulator.generator import steadily
+
+SESSION_ID: Final = "demo"
+REPAIR_MAX_S: Final = 10.0
+"""How long outstanding repairs may take when the market has stopped."""
+RATE_PER_S: Final = 20.0
+"""Ids per second and stream of the generated market."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a demo came to."""
+
+    verdict: Verdict
+    tally: Tally
+    seconds: float
+
+
+async def perform(script: Script, *, show: Show, wall_clock: Callable[[], float] | None = None) -> Outcome:
+    """Play the demo to its end. ``show`` runs beside it and is cancelled at the end.
+
+    Raises:
+        OSError: no port can be had.
+    """
+    clock = wall_clock or _wall_clock_without_steps()
+    began_at, wall_began_at = trio.current_time(), clock()
+    streams = script.streams
+    exchange = ExchangeSimulator(
+        SimulatorConfig(
+            seed=script.seed,
+            symbols=tuple(dict.fromkeys(stream.symbol for stream in streams)),
+            channels=tuple(dict.fromkeys(stream.channel for stream in streams)),
+            rate_per_s=0.0,
+            record=True,
+        ),
+        wall_clock=clock,
+    )
+    tally, stolen = Tally(streams), StolenTime()
+    wire = Wire(TrioWebsocketTransport(message_size_max=CONFIG.message_size_max))
+    watch = SilenceWatch(wire, stolen)
+    async with (
+        serve_exchange(exchange) as endpoints,
+        trio.open_nursery() as nursery,
+        open_controller(
+            ws_url=endpoints.ws_url,
+            rest_url=endpoints.rest_url,
+            streams=streams,
+            config=CONFIG,
+            session_id=SESSION_ID,
+            transport=wire,
+            random=Random(script.seed),  # noqa: S311 (a run must be repeatable)
+            wall_clock=clock,
+            on_state_change=watch.on_state_change,
+        ) as controller,
+    ):
+        story = Story(
+            exchange,
+            session_id=SESSION_ID,
+            length_s=script.story_s,
+            wait_whole=lambda: controller.wait_for(State.CONNECTED),
+        )
+        scene = Scene(
+            script=script,
+            began_at=began_at,
+            wall_began_at=wall_began_at,
+            story=story,
+            controller=controller,
+            tally=tally,
+            exchange=exchange,
+        )
+        nursery.start_soon(stolen.measure)
+        nursery.start_soon(_consume, controller, tally)
+        nursery.start_soon(show, scene)
+        await _play(scene)
+        nursery.cancel_scope.cancel()
+    verdict = judge(
+        record_of(exchange, SESSION_ID, streams),
+        Observed(events=tally.events, silences=watch.silences),
+        Terms(
+            failures=story.required,
+            silence_max_s=SILENCE_MAX_S,
+            requests_per_s_max=CONFIG.rate_limit_requests,
+        ),
+    )
+    return Outcome(verdict=verdict, tally=tally, seconds=trio.current_time() - began_at)
+
+
+async def _play(scene: Scene) -> None:
+    """The market opens when everybody listens, so that all of it is owed; it closes, and repairs may end."""
+    script, exchange, story = scene.script, scene.exchange, scene.story
+    with trio.move_on_after(REPAIR_MAX_S):
+        await until(lambda: len(exchange.subscriptions) >= len(script.streams))
+    closes_at = trio.current_time() + (script.seconds or 0.0)
+    async with trio.open_nursery() as market:
+        market.start_soon(_open_market, script, exchange)
+        await story.tell()
+        if script.seconds is not None:
+            await trio.sleep_until(closes_at)
+            market.cancel_scope.cancel()
+    story.say("has closed its market")
+    with trio.move_on_after(REPAIR_MAX_S):
+        await until(lambda: _is_repaired(scene))
+
+
+async def _consume(controller: ConnectionController, tally: Tally) -> None:
+    async for batch in controller.batches():
+        tally.add(batch)
+
+
+async def _open_market(script: Script, exchange: ExchangeSimulator) -> None:
+    replay, streams = script.replay, script.streams
+    if replay is not None:
+        await replay.run(exchange)
+        return
+
+    def publish(turn: int) -> None:
+        stream = streams[turn % len(streams)]
+        exchange.publish(stream.channel, stream.symbol)
+
+    await steadily(RATE_PER_S * len(streams), publish, exchange.wait_up)
+
+
+def _is_repaired(scene: Scene) -> bool:
+    """Whether the app has the newest id of every stream and knows of no gap."""
+    controller, exchange = scene.controller, scene.exchange
+    return (
+        controller.state is State.CONNECTED
+        and not controller.open_gaps
+        and all(
+            each.last_epoch == exchange.epoch and each.last_id == exchange.last_id(stream.channel, stream.symbol)
+            for stream, each in scene.tally.by_stream.items()
+        )
+    )
+
+
+def _wall_clock_without_steps() -> Callable[[], float]:
+    """Unix seconds that nobody sets back or forward during the run."""
+    ahead_s = time.time() - trio.current_time()
+    return lambda: ahead_s + trio.current_time()

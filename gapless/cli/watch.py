@@ -1,0 +1,158 @@
+"""``gapless watch``: a controller whose app is a terminal, or a program in any language."""
+
+import sys
+import time
+from functools import partial
+from math import inf
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+import trio
+
+from gapless.cli.endings import WRONG_USAGE, OneLineError, cancelled_by_signals
+from gapless.cli.lines import Summary, line_of
+from gapless.cli.options import SECONDS, list_settings, network_config, parse_streams
+from gapless.cli.output import Output
+from gapless.cli.tally import Tally
+from gapless.controller import (
+    ConfigurationError,
+    ConnectionController,
+    NetworkConfig,
+    ReconnectExhaustedError,
+    Stream,
+    open_controller,
+)
+
+_SUMMARY_EVERY_S: Final = 1.0
+_FLUSH_MAX_S: Final = 10.0
+"""How long a reader may take for what was received before the end."""
+
+
+@click.command(
+    epilog="""\b
+Examples (gapless simulate prints both URLs):
+  gapless watch --ws-url ws://127.0.0.1:8080/ws --rest-url http://127.0.0.1:8081 --stream ticker:BTC/USD
+  gapless watch ... --stream ticker:BTC/USD --stream 'orders:*' --json | jq .
+  gapless watch ... --set ws_idle_timeout=2 --set reconnect_max_backoff=5
+
+The file's table [network] takes the fields of --set. docs/events.md describes the lines of --json."""
+)
+@click.option("--ws-url", required=True, metavar="URL", help="ws://HOST:PORT/ws or wss://...")
+@click.option("--rest-url", required=True, metavar="URL", help="http://HOST:PORT or https://...")
+@click.option(
+    "--stream", "streams", multiple=True, required=True, metavar="CHANNEL:SYMBOL", help="What to watch; repeatable."
+)
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML with a table [network].")
+@click.option(
+    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="One setting; goes over FILE; repeatable."
+)
+@click.option(
+    "--list-settings",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=list_settings,
+    help="Print every FIELD with its default, unit and effect, and end.",
+)
+@click.option("--seconds", type=SECONDS, metavar="N", help="End after so long; by default only at a signal.")
+@click.option("--session-id", metavar="ID", help="Kept over reconnects; by default a random one.")
+@click.option("--json", "as_json", is_flag=True, help="One event a line on stdout, and nothing else.")
+def watch(
+    *,
+    ws_url: str,
+    rest_url: str,
+    streams: tuple[str, ...],
+    config: Path | None,
+    settings: tuple[str, ...],
+    seconds: float | None,
+    session_id: str | None,
+    as_json: bool,
+) -> None:
+    """Keep streams of an exchange whole, and print every event.
+
+    Ends with 0 at SIGINT, SIGTERM or after --seconds, when everything received until then is printed. A server that is
+    down is no failure: unlike an app's, the attempts go on for ever where reconnect_max_attempts is not set.
+    """
+    if session_id is not None and not (session_id.isascii() and session_id.isprintable() and session_id.strip()):
+        raise OneLineError(f"--session-id {session_id!r} is not allowed: expected printable ASCII", WRONG_USAGE)
+    network = network_config(config, settings)
+    wanted = parse_streams(streams)
+
+    run = partial(_watch, network=network, session_id=session_id, seconds=seconds or inf, as_json=as_json)
+    try:
+        trio.run(run, ws_url, rest_url, wanted)
+    except ConfigurationError as error:
+        raise OneLineError(str(error), WRONG_USAGE) from None
+    except ReconnectExhaustedError as error:
+        raise OneLineError(str(error)) from None
+
+
+async def _watch(
+    ws_url: str,
+    rest_url: str,
+    streams: list[Stream],
+    *,
+    network: NetworkConfig,
+    session_id: str | None,
+    seconds: float,
+    as_json: bool,
+) -> None:
+    out = Output(sys.stdout)
+    print_events = _print_json if as_json else _print_lines
+    failure: Exception | None = None
+    watching, printing = trio.CancelScope(), trio.CancelScope()
+    async with cancelled_by_signals(watching, printing):
+        with printing:
+            async with trio.open_nursery() as nursery:
+                try:
+                    async with open_controller(
+                        ws_url=ws_url, rest_url=rest_url, streams=streams, config=network, session_id=session_id
+                    ) as controller:
+                        nursery.start_soon(print_events, controller, out, streams)
+                        watching.deadline = trio.current_time() + seconds
+                        with watching:
+                            await out.ended.wait()
+                except (ConfigurationError, ReconnectExhaustedError) as error:
+                    failure = error
+                # The controller is closed: the printer prints what it had received, and ends.
+                printing.deadline = trio.current_time() + _FLUSH_MAX_S
+    if failure is not None:
+        raise failure
+    if out.failure:
+        raise OneLineError(f"cannot write to stdout: {out.failure}")
+    if printing.cancelled_caught:
+        raise OneLineError("stdout took no more; the last events are not printed")
+
+
+async def _print_json(controller: ConnectionController, out: Output, _streams: list[Stream]) -> None:
+    encoder = msgspec.json.Encoder()
+    async for batch in controller.batches():
+        await out.write(encoder.encode_lines(batch))
+
+
+async def _print_lines(controller: ConnectionController, out: Output, streams: list[Stream]) -> None:
+    tally = Tally(streams, keep=False)
+    summary = Summary(tally)
+    over = trio.Event()
+
+    async def sum_up() -> None:
+        began_at = trio.current_time()
+        while not over.is_set():
+            with trio.move_on_after(_SUMMARY_EVERY_S):
+                await over.wait()
+            now = trio.current_time()
+            line = summary.line(state=controller.state, seconds=max(now - began_at, 0.001), at=time.time())
+            began_at = now
+            if line is not None:
+                await out.write(f"{line}\n".encode())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sum_up)
+        async for batch in controller.batches():
+            tally.add(batch)
+            lines = [line for line in map(line_of, batch) if line is not None]
+            if lines:
+                await out.write("".join(f"{line}\n" for line in lines).encode())
+        over.set()

@@ -3,7 +3,9 @@
 
 VENV   := .venv
 BIN    := $(VENV)/bin
-PYTHON ?= $(firstword $(foreach v,3.13 3.12 3.11,$(shell command -v python$(v) 2>/dev/null)) $(shell command -v python3))
+# The first interpreter that runs and is new enough; a name on the PATH may be a shim that does neither.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 UV     := $(shell command -v uv 2>/dev/null)
 STAMP  := $(VENV)/.installed
 
@@ -15,7 +17,7 @@ help:  ## list the targets
 setup: $(STAMP)  ## create .venv and install everything into it
 
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit("gapless needs Python >= 3.11, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@test -n '$(PYTHON)' || { echo 'gapless needs Python 3.11 or newer; none was found. Try: make PYTHON=/path/to/python'; exit 1; }
 ifneq ($(UV),)
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
 	$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'

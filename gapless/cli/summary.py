@@ -37,10 +37,12 @@ def as_json(outcome: Outcome) -> str:
 def as_text(outcome: Outcome) -> RenderableType:
     """A few lines that say at a glance whether the feed came out whole."""
     verdict = outcome.verdict
-    headline = Text("WHOLE", "bold green") if verdict.ok else Text("BROKEN", "bold red")
-    headline.append(f": {verdict.delivered} delivered, {verdict.lost_reported} reported lost", "default not bold")
-    headline.append(f", {verdict.unreported} missing, {verdict.duplicates} twice", "default not bold")
-    lines = [Text(f"  {name:<26}", "dim").append(value, "default") for name, value in _figures(outcome)]
+    headline = Text.assemble(
+        ("WHOLE", "bold green") if verdict.ok else ("BROKEN", "bold red"),
+        f": {verdict.delivered} delivered, {verdict.lost_reported} reported lost",
+        f", {verdict.unreported} missing, {verdict.duplicates} twice",
+    )
+    lines = [Text.assemble((f"  {name:<26}", "dim"), value) for name, value in _figures(outcome)]
     complaints = [Text(f"  violation: {text}", "red") for text in verdict.violations[:_SHOWN_MAX]]
     return Group(headline, *lines, *complaints)
 

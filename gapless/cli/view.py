@@ -66,7 +66,7 @@ def badge(state: State) -> Text:
 
 def _state(state: State) -> Text:
     look = LOOKS[state]
-    return badge(state).append(f"  {look.condition}: {' '.join(look.meaning)}", "default on default not bold")
+    return Text.assemble(badge(state), f"  {look.condition}: {' '.join(look.meaning)}")
 
 
 def _exchange(now: str) -> Text:

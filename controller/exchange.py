@@ -15,17 +15,22 @@ from gapless.controller.events import Balance, Order
 from gapless.controller.stream import Stream
 
 
-class MarketUpdate(Struct, frozen=True, kw_only=True):
-    """One piece of market data as it came over the WebSocket. ``sequence_id`` None: the venue sent none."""
+class HistoryRow(Struct, frozen=True, kw_only=True):
+    """One piece of market data as REST keeps it. ``sequence_id`` None: the venue gave none."""
 
-    channel: str
-    symbol: str
     timestamp: str
     price: float
     sequence_id: int | None = None
     bid: float | None = None
     ask: float | None = None
     volume_24h: float | None = None
+
+
+class MarketUpdate(HistoryRow, frozen=True, kw_only=True):
+    """One piece of market data as it came over the WebSocket."""
+
+    channel: str
+    symbol: str
 
 
 class AccountUpdate(Struct, frozen=True, kw_only=True):
@@ -93,17 +98,6 @@ class HistoryQuery(Struct, frozen=True, kw_only=True):
     end_seq: int | None = None
     start: str | None = None
     end: str | None = None
-
-
-class HistoryRow(Struct, frozen=True, kw_only=True):
-    """One piece of market data as REST keeps it."""
-
-    timestamp: str
-    price: float
-    sequence_id: int | None = None
-    bid: float | None = None
-    ask: float | None = None
-    volume_24h: float | None = None
 
 
 class HistoryPage(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from gapless.controller.errors import LinkError
 from gapless.controller.events import Source
 from gapless.controller.exchange import AccountUpdate, MarketUpdate
 from gapless.controller.instants import instant
-from gapless.controller.sequence_tracker import Verdict
+from gapless.controller.sequence_tracker import DELIVERED, Verdict
 from gapless.controller.stream import Stream
 from gapless.controller.subscription import Subscription
 
@@ -110,19 +110,14 @@ class LiveFeed:
         if self._books.delivery.overflowing:
             self._skip(subscription, sequence_id)
             return
-        verdict = subscription.ledger.accept(sequence_id)
-        if verdict is Verdict.DUPLICATE:
-            self._books.stats.duplicates += 1
-        elif verdict is Verdict.SUSPECT:
-            self._books.doubt(subscription, sequence_id)
+        verdict = self._admit(subscription, sequence_id)
+        if verdict is Verdict.SUSPECT:
             return
-        else:
-            if verdict is Verdict.JUMPED and subscription.ledger.last_gap is not None:
-                self._books.open_gap(subscription, *subscription.ledger.last_gap, "sequence_jump")
+        if verdict in DELIVERED:
             self._books.stats.live += 1
             self._books.deliver(subscription, update, Source.LIVE, received_at)
-            if verdict is Verdict.LATE:
-                self._books.filled(subscription, [(sequence_id, sequence_id)], "live")
+        if verdict is Verdict.LATE:
+            self._books.filled(subscription, [(sequence_id, sequence_id)], "live")
         if subscription.live_head is None or sequence_id > subscription.live_head:
             subscription.live_head = sequence_id
         subscription.live_seen = True
@@ -138,21 +133,27 @@ class LiveFeed:
             if update.sequence_id is not None:
                 self._skip(subscription, update.sequence_id)
             return
-        if update.sequence_id is not None:
-            verdict = subscription.ledger.accept(update.sequence_id)
-            if verdict is Verdict.DUPLICATE:
-                self._books.stats.duplicates += 1
-                return
-            if verdict is Verdict.SUSPECT:
-                self._books.doubt(subscription, update.sequence_id)
-                return
-            if verdict is Verdict.JUMPED and subscription.ledger.last_gap is not None:
-                self._books.open_gap(subscription, *subscription.ledger.last_gap, "sequence_jump")
-            if verdict is Verdict.LATE:
-                self._books.filled(subscription, [(update.sequence_id, update.sequence_id)], "live")
+        verdict = Verdict.NEXT if update.sequence_id is None else self._admit(subscription, update.sequence_id)
+        if verdict not in DELIVERED:
+            return
+        if verdict is Verdict.LATE and update.sequence_id is not None:
+            self._books.filled(subscription, [(update.sequence_id, update.sequence_id)], "live")
         self._books.deliver_account(
             subscription, update.content, update.sequence_id, source=Source.LIVE, snapshot=False, at=received_at
         )
+
+    def _admit(self, subscription: Subscription, sequence_id: int) -> Verdict:
+        """Enter an id, and see to what its verdict entails besides the delivery."""
+        verdict = subscription.ledger.accept(sequence_id)
+        if verdict is Verdict.NEXT:
+            return verdict
+        if verdict is Verdict.DUPLICATE:
+            self._books.stats.duplicates += 1
+        elif verdict is Verdict.SUSPECT:
+            self._books.doubt(subscription, sequence_id)
+        elif verdict is Verdict.JUMPED and subscription.ledger.last_gap is not None:
+            self._books.open_gap(subscription, *subscription.ledger.last_gap, "sequence_jump")
+        return verdict
 
     def _data_flows(self, now: float) -> None:
         if self.first_data_at is None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from email.utils import format_datetime, formatdate
 from math import isfinite
-from time import time
+from time import time, tzset
 
 import pytest
 from hypothesis import example, given, settings
@@ -35,6 +35,14 @@ def test_seconds(header: str, seconds: float) -> None:
 )
 def test_a_date_is_measured_from_now(header: str, seconds: float) -> None:
     assert retry_after_s(header, now=NOW) == seconds
+
+
+def test_a_date_without_a_zone_is_not_of_this_machines_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "UTC+7")
+        tzset()
+        assert retry_after_s("Thu, 01 Jan 2026 12:00:30 -0000", now=NOW) == 30.0
+    tzset()
 
 
 def test_without_a_given_now_a_date_is_measured_by_this_machines_clock() -> None:

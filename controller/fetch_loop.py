@@ -30,7 +30,9 @@ async def _collect(runtime: "Runtime", subscription: "Subscription") -> None:
     while True:
         started_at = trio.current_time()
         await runtime.collector.fill(subscription)
-        if not runtime.verifying or subscription.is_account:
+        # A snapshot names no epoch: before the first WELCOME or history reply nobody could say whose ids they are.
+        waits_for_epoch = subscription.is_account and runtime.books.epoch is None and runtime.link.generation == 1
+        if not waits_for_epoch and (subscription.is_account or not runtime.verifying):
             await runtime.collector.poll(subscription, Priority.POLL)
         await trio.sleep_until(started_at + runtime.config.rest_fetch_interval)
 

@@ -1,5 +1,6 @@
 """Embed a controller: python examples/embed.py WS_URL REST_URL (``gapless simulate`` prints both)."""
 
+import contextlib
 import sys
 
 import trio
@@ -17,4 +18,7 @@ async def main(ws_url: str, rest_url: str) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], sys.argv[2])
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    with contextlib.suppress(KeyboardInterrupt):
+        trio.run(main, sys.argv[1], sys.argv[2])

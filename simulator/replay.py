@@ -75,6 +75,7 @@ def read_trades(path: str | Path, *more: str | Path) -> tuple[Trade, ...]:
     trades: list[Trade] = []
     best: dict[str, _BookTicker] = {}
     for file in (path, *more):
+        before = trades[-1].time_ns if trades else 0
         for number, line in _lines(Path(file)):
             try:
                 trade = _read_line(line, best)
@@ -82,8 +83,11 @@ def read_trades(path: str | Path, *more: str | Path) -> tuple[Trade, ...]:
                 raise CaptureError(
                     f"{file}, line {number}: expected {LINE_FORMAT}, got {line[:80]!r}: {error}"
                 ) from None
-            if trade is not None:
-                trades.append(trade)
+            if trade is None:
+                continue
+            if trade.time_ns < before:
+                raise CaptureError(f"{file}, line {number}: expected files in order of time; this one begins too early")
+            trades.append(trade)
     if not trades:
         raise CaptureError(f"{path}: expected at least one trade, a frame of a stream '<symbol>@trade'; found none")
     return tuple(trades)

@@ -56,7 +56,7 @@ def rest_app(exchange: ExchangeSimulator) -> Starlette:
     """The endpoints of one exchange, without its failures."""
     data, control = _Data(exchange), _Control(exchange)
     sessions = f"{CONTROL_PREFIX}sessions/{{session_id:path}}/failures"
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/api/v1/prices", data.prices),
             Route("/api/v1/orders", data.orders),
@@ -67,6 +67,9 @@ def rest_app(exchange: ExchangeSimulator) -> Starlette:
         ],
         exception_handlers={ReplyError: _on_error, HTTPException: _on_error},
     )
+    # A path with a slash too many is a 404 in the error form, not an empty redirect.
+    app.router.redirect_slashes = False
+    return app
 
 
 class _Data:

@@ -151,6 +151,8 @@ class ReferenceExchange:
             raise ConfigurationError(f"session_id = {session_id!r} is not allowed: expected printable ASCII")
         ws = _checked_url("ws_url", ws_url, ("ws", "wss"))
         rest = _checked_url("rest_url", rest_url, ("http", "https"))
+        if rest.query or rest.fragment:
+            raise ConfigurationError(f"rest_url = {rest_url!r} is not allowed: expected neither a query nor a fragment")
         query = dict(parse_qsl(ws.query))
         query.setdefault("session_id", session_id)
         path = ws.path if ws.path not in {"", "/"} else "/ws"
@@ -289,6 +291,8 @@ def _checked_url(name: str, url: str, schemes: tuple[str, str]) -> SplitResult:
         (parts.hostname or "").encode("idna")
     except ValueError as error:
         raise ConfigurationError(f"{name} = {url!r} is not a URL: {error}") from None
+    if any(sign.isspace() or not sign.isprintable() for sign in url):
+        raise ConfigurationError(f"{name} = {url!r} is not a URL: it has blanks or control characters")
     if parts.scheme not in schemes or not parts.hostname or port == 0:
         allowed = f"{schemes[0]}://HOST:PORT or {schemes[1]}://HOST:PORT"
         raise ConfigurationError(f"{name} = {url!r} is not allowed: expected {allowed}")

@@ -1,13 +1,15 @@
 """The command ``gapless``. Each subcommand is loaded when it is used, so that ``gapless --help`` is quick."""
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Final
+from typing import Any, Final, NoReturn
 
 import click
 from loguru import logger
 
 from gapless import __version__
+from gapless.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USAGE
 
 COMMANDS: Final = {
     "demo": "Put a controller through everything that can go wrong, and check that nothing was lost.",
@@ -20,6 +22,32 @@ COMMANDS: Final = {
 
 class _LazyGroup(click.Group):
     """Imports a command's module when the command is looked up, not when its name is listed."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command and end the process with its exit code; whatever failed is one line on stderr."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        try:
+            ended = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+            sys.stdout.flush()
+        except click.UsageError as error:
+            _end(WRONG_USAGE, f"{error.format_message()} ({_help_of(error)})")
+        except click.ClickException as error:
+            _end(error.exit_code, error.format_message())
+        except (click.Abort, KeyboardInterrupt):
+            # Before the command could install its own handlers: nothing was received yet, nothing is lost.
+            words = sys.argv[1:] if args is None else args
+            _end(0 if {"watch", "simulate"} & set(words) else INTERRUPTED)
+        except OSError as error:
+            _end(0 if isinstance(error, BrokenPipeError) else FAILED, f"cannot write: {error.strerror or error}")
+        sys.exit(ended if isinstance(ended, int) else 0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """The names, without importing anything."""
@@ -45,7 +73,8 @@ class _LazyGroup(click.Group):
 Exit codes:
   0  done
   1  it failed; one line on stderr says how
-  2  wrong usage""",
+  2  wrong usage
+  130  demo: interrupted, nothing was checked""",
 )
 @click.version_option(__version__, prog_name="gapless")
 @click.option("-v", "--verbose", count=True, help="Log to stderr what gapless does; -vv: REST calls and PINGs too.")
@@ -53,6 +82,21 @@ def main(verbose: int) -> None:
     """Keep a real-time market-data feed whole."""
     if verbose:
         _log_to_stderr("DEBUG" if verbose > 1 else "INFO")
+
+
+def _help_of(error: click.UsageError) -> str:
+    return f"see {error.ctx.command_path} --help" if error.ctx is not None else "see gapless --help"
+
+
+def _end(code: int, message: str = "") -> NoReturn:
+    """End the process. A stdout that takes nothing must not make Python complain again while it shuts down."""
+    if message and code:
+        click.echo(f"Error: {message}", err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = None  # documented: Python then flushes nothing
+    sys.exit(code)
 
 
 def _log_to_stderr(level: str) -> None:

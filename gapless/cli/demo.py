@@ -7,7 +7,8 @@ import click
 import trio
 from rich.console import Console
 
-from gapless.cli.endings import INTERRUPTED, OneLineError, cancelled_by_signals
+from gapless.cli.endings import OneLineError, cancelled_by_signals
+from gapless.cli.exit_codes import INTERRUPTED
 from gapless.cli.options import CAPTURE, SECONDS, SPEED
 from gapless.cli.progress import report_progress
 from gapless.cli.scene import Script, Show
@@ -28,6 +29,9 @@ _LIMITS: Final = (
 )
 
 
+_SECONDS_HELP: Final = f"How long the market is open, {LENGTH_MIN_S:g} to {LENGTH_MAX_S:g}; by default {LENGTH_S:g}."
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -35,7 +39,12 @@ Examples:
   gapless demo --headless --json        for a program: the last line of stdout is a JSON object
   gapless demo --capture trades.gz      recorded trades as the market, 20 times as fast"""
 )
-@click.option("--seconds", type=SECONDS, metavar="N", help=f"How long the market is open; by default {LENGTH_S:g}.")
+@click.option(
+    "--seconds",
+    type=SECONDS,
+    metavar="N",
+    help=f"How long the market is open, {LENGTH_MIN_S:g} to {LENGTH_MAX_S:g}; by default {LENGTH_S:g}.",
+)
 @click.option("--headless", is_flag=True, help="Lines of progress on stderr instead of the view.")
 @click.option("--json", "json_wanted", is_flag=True, help="The last line of stdout is a JSON object; no view.")
 @click.option(
@@ -44,7 +53,7 @@ Examples:
     type=CAPTURE,
     multiple=True,
     metavar="FILE",
-    help="Recorded trades as the market; given again, files continue each other. Lasts as long as they do.",
+    help="Recorded trades as the market; given again, files continue each other. Lasts as they do, or --seconds.",
 )
 @click.option("--speed", type=SPEED, metavar="X", help=f"How much faster than recorded; by default {REPLAY_SPEED:g}.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the market, the failures and the jitter.")
@@ -98,10 +107,8 @@ def _script(seconds: float | None, captures: tuple[Path, ...], speed: float | No
     script = Script(seconds=seconds, seed=seed, trades=trades, speed=REPLAY_SPEED if speed is None else speed)
     if not LENGTH_MIN_S <= script.story_s <= LENGTH_MAX_S:
         at_best = script.speed * script.story_s / LENGTH_MIN_S
-        raise OneLineError(
-            f"the replay takes {script.story_s:.1f} s at --speed {script.speed:g}: {_LIMITS}; "
-            f"the fastest --speed for it is {at_best:.1f}"
-        )
+        advice = f"the fastest --speed for it is {at_best:.1f}" if at_best >= 0.1 else "the recording is too short"
+        raise OneLineError(f"the replay takes {script.story_s:.1f} s at --speed {script.speed:g}: {_LIMITS}; {advice}")
     return script
 
 

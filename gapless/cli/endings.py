@@ -3,15 +3,11 @@
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 
 import click
 import trio
 
-FAILED: Final = 1
-WRONG_USAGE: Final = 2
-INTERRUPTED: Final = 130
-"""128 + SIGINT, as shells have it."""
+from gapless.cli.exit_codes import FAILED
 
 
 class OneLineError(click.ClickException):

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import click
 
-from gapless.cli.endings import WRONG_USAGE, OneLineError
+from gapless.cli.endings import OneLineError
+from gapless.cli.exit_codes import WRONG_USAGE
 from gapless.controller import ConfigurationError, NetworkConfig, Stream, load_settings
 
 

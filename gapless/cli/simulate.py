@@ -85,13 +85,16 @@ def simulate(
     if captures:
         settings, replay = _recorded(settings, captures, speed or 1.0, keep_channels=config is not None)
 
+    unwritten = ""
     try:
-        trio.run(_serve, settings, replay, host, ws_port, rest_port)
+        unwritten = trio.run(_serve, settings, replay, host, ws_port, rest_port)
     except* OSError as group:
         error = unwrapped(group)
         ports = [port for port in (ws_port, rest_port) if port and not _is_free(host, port)]
         at = " and ".join(f"{host}:{port}" for port in ports) or host
         raise OneLineError(f"cannot listen on {at}: {_said(error)}") from None
+    if unwritten:
+        raise OneLineError(f"cannot write to stdout: {unwritten}")
 
 
 def _said(error: BaseException) -> str:
@@ -126,16 +129,21 @@ def _recorded(
     return settings, Replay(trades, speed, channel=_CHANNEL)
 
 
-async def _serve(settings: SimulatorConfig, replay: Replay | None, host: str, ws_port: int, rest_port: int) -> None:
+async def _serve(settings: SimulatorConfig, replay: Replay | None, host: str, ws_port: int, rest_port: int) -> str:
+    """Serve until a signal comes; why the ready line could not be printed, or nothing."""
     exchange = ExchangeSimulator(settings)
     scope = trio.CancelScope()
     async with cancelled_by_signals(scope):
         with scope:
             async with serve_exchange(exchange, host, ws_port, rest_port) as endpoints:
-                click.echo(_ready_line(exchange, endpoints, replay))
+                try:
+                    click.echo(_ready_line(exchange, endpoints, replay))
+                except OSError as error:
+                    return _said(error)
                 if replay is not None:
                     await replay.run(exchange)
                 await trio.sleep_forever()
+    return ""
 
 
 def _ready_line(exchange: ExchangeSimulator, endpoints: Endpoints, replay: Replay | None) -> bytes:

@@ -11,7 +11,8 @@ import click
 import msgspec
 import trio
 
-from gapless.cli.endings import WRONG_USAGE, OneLineError, cancelled_by_signals
+from gapless.cli.endings import OneLineError, cancelled_by_signals
+from gapless.cli.exit_codes import WRONG_USAGE
 from gapless.cli.lines import Summary, line_of
 from gapless.cli.options import SECONDS, list_settings, network_config, parse_streams
 from gapless.cli.output import Output

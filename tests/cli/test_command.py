@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -97,3 +98,29 @@ _UNREACHABLE = (
     ),
 )
 """Port 1 is closed on any sane machine."""
+
+
+def test_wrong_usage_is_one_line_that_names_the_help() -> None:
+    result = CliRunner().invoke(main, ["demo", "--seconds", "5"])
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: --seconds 5 is not allowed")
+    assert line.endswith(" demo --help)")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["diagram"], ["simulate"], ["watch", "--list-settings"]])
+def test_a_full_disk_is_one_line(arguments: list[str]) -> None:
+    """A real process: Python flushes stdout once more while it shuts down, and would complain there."""
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "gapless.cli", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert run.returncode == 1
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("Error: cannot write")
+    assert line.endswith("No space left on device")

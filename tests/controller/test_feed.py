@@ -438,6 +438,18 @@ async def test_a_single_frame_that_did_not_fit_is_announced_once() -> None:
     assert await desk.told() == []
 
 
+async def test_a_second_overflow_is_a_gap_of_its_own() -> None:
+    desk = Desk(buffer_size=4)
+    desk.connect()
+    desk.live(*range(1, 8))
+    await desk.told()
+    await desk.told()
+    desk.live(*range(8, 14))
+    assert await desk.told() == ["8", "9", "10", "11", "GapFound 12..12 overflow"]
+    assert await desk.told() == ["GapFound 13..13 overflow"]
+    assert list(desk.subscription().ledger.gaps) == [(5, 7), (12, 13)]
+
+
 async def test_until_the_buffer_is_half_empty_nothing_is_let_in() -> None:
     """A buffer that hovers at its limit would otherwise tear one gap for each frame."""
     desk = Desk(buffer_size=4)

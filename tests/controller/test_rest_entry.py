@@ -725,7 +725,7 @@ class Life:
             return
         gaps, cursor = self.desk.gaps, self.desk.subscription.ledger.next_id
         query = HistoryQuery(stream=TICKER, limit=1_000, start_seq=cursor)
-        if gaps:
+        if gaps and self.chance.random() < 0.7:
             query = HistoryQuery(stream=TICKER, limit=1_000, start_seq=gaps[0][0], end_seq=self.chance.choice(gaps)[1])
         page = self.venue.page(query, self.chance.choice((2, 5, 1_000))) if self.chance.random() < 0.5 else None
         self.underway.append(Underway(query, self.desk.asked(), page))

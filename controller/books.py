@@ -81,6 +81,8 @@ class Books:
         self.began_at: Final = rfc3339(wall_clock())
         """RFC 3339. Of a stream known by its times alone, what is older is not owed."""
         self.epoch: str | None = None
+        self.epoch_confirmed = False
+        """Whether a socket has spoken of the epoch; what REST alone announced may come from a lagging replica."""
         self.generation = 0
         self.socket_open = False
         """Whether this generation's socket has said WELCOME and is not known to be gone."""
@@ -210,9 +212,14 @@ class Books:
         if not subscription.healable:
             self.lose(subscription, subscription.ledger.lose(start, end), self._loss_reason)
             return
-        self.lose(subscription, list(subscription.ledger.excess()), "too_many_gaps")
+        self.trim(subscription)
         self.changed.notify()
         self._on_gap(f"{stream}: {start}..{end} is missing")
+
+    def trim(self, subscription: Subscription) -> None:
+        """Report the oldest gaps beyond the bound; a late id that splits a gap may have made one too many."""
+        if excess := list(subscription.ledger.excess()):
+            self.lose(subscription, excess, "too_many_gaps")
 
     def filled(self, subscription: Subscription, ranges: Iterable[tuple[int, int]], reason: str) -> None:
         """Ids of open gaps were delivered."""
@@ -254,9 +261,9 @@ class Books:
         """The overflow is over: the rest of each stream's gap becomes an event."""
         for subscription in self._by_key.values():
             start, subscription.skipped_from = subscription.skipped_from, None
-            highest = subscription.ledger.highest_issued
-            if start is not None and highest is not None and highest >= start:
-                self.open_gap(subscription, start, highest, "overflow")
+            if start is not None:
+                for low, high in subscription.ledger.gaps.overlap(start, subscription.skipped_to):
+                    self.open_gap(subscription, low, high, "overflow")
 
     def doubt(self, subscription: Subscription, sequence_id: int) -> None:
         """An id is too far ahead to be believed: REST is asked."""
@@ -283,12 +290,13 @@ class Books:
         )
         self.changed.notify()
 
-    def enter_epoch(self, epoch: str) -> None:
-        """The venue speaks of this epoch.
+    def enter_epoch(self, epoch: str, *, confirmed: bool) -> None:
+        """The venue speaks of this epoch: a socket (``confirmed``), or REST alone.
 
         If that is news, what was open is lost and every known stream is owed from id 1.
         """
         old, self.epoch = self.epoch, self.epoch or epoch
+        self.epoch_confirmed = confirmed or (self.epoch_confirmed and old == epoch)
         if old is None or old == epoch:
             return
         logger.warning("epoch {} ended, {} begins", old, epoch)

@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from math import isfinite
 from pathlib import Path
-from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from gapless.controller.errors import ConfigurationError
 
 _T = TypeVar("_T")
+
+_WHOLE_MAX: Final = 2**63 - 1
+"""What fits a signed 64-bit integer. Python's own numbers grow until they no longer convert to a float."""
 
 
 def _setting(default: _T, *, unit: str, effect: str, at_least: float | None = None, above: float | None = None) -> _T:
@@ -99,6 +102,8 @@ class NetworkConfig:
         _converted(name, value, expected, strict=True)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return
+        if isinstance(value, int) and value > _WHOLE_MAX:
+            raise ConfigurationError(f"{name} is not allowed: expected a whole number of at most {_WHOLE_MAX}")
         above, at_least = bound["above"], bound["at_least"]
         if isinstance(above, int | float) and not (value > above and isfinite(value)):
             raise ConfigurationError(f"{name} = {value!r} is not allowed: expected a finite number > {above}")
@@ -142,7 +147,7 @@ def load_settings(path: Path) -> dict[str, object]:
             document = tomllib.load(file)
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not TOML: {error}") from None
     table = document.get("network", document)
     if not isinstance(table, dict):

@@ -59,7 +59,7 @@ class LiveFeed:
             raise LinkError(f"the server speaks of epoch {epoch}, which was left for {books.epoch}")
         books.socket_open = True
         if epoch is not None:
-            books.enter_epoch(epoch)
+            books.enter_epoch(epoch, confirmed=True)
 
     def acknowledge(self, stream: Stream, mark: int | None) -> None:
         """The venue took the subscription; ``mark`` is the last id issued before it."""
@@ -118,6 +118,7 @@ class LiveFeed:
             self._books.deliver(subscription, update, Source.LIVE, received_at)
         if verdict is Verdict.LATE:
             self._books.filled(subscription, [(sequence_id, sequence_id)], "live")
+            self._books.trim(subscription)
         if subscription.live_head is None or sequence_id > subscription.live_head:
             subscription.live_head = sequence_id
         subscription.live_seen = True
@@ -130,17 +131,20 @@ class LiveFeed:
             return
         subscription.last_data_at = now
         if self._books.delivery.overflowing:
-            if update.sequence_id is not None:
+            if update.sequence_id is None:
+                self._books.stats.skipped += 1
+            else:
                 self._skip(subscription, update.sequence_id)
             return
         verdict = Verdict.NEXT if update.sequence_id is None else self._admit(subscription, update.sequence_id)
         if verdict not in DELIVERED:
             return
-        if verdict is Verdict.LATE and update.sequence_id is not None:
-            self._books.filled(subscription, [(update.sequence_id, update.sequence_id)], "live")
         self._books.deliver_account(
             subscription, update.content, update.sequence_id, source=Source.LIVE, snapshot=False, at=received_at
         )
+        if verdict is Verdict.LATE and update.sequence_id is not None:
+            self._books.filled(subscription, [(update.sequence_id, update.sequence_id)], "live")
+            self._books.trim(subscription)
 
     def _admit(self, subscription: Subscription, sequence_id: int) -> Verdict:
         """Enter an id, and see to what its verdict entails besides the delivery."""
@@ -165,12 +169,14 @@ class LiveFeed:
     def _skip(self, subscription: Subscription, sequence_id: int) -> None:
         """The app's buffer is full: the frame becomes part of one gap, announced at its beginning and its end."""
         self._books.stats.skipped += 1
+        subscription.ledger.start_at(sequence_id)
         gap = subscription.ledger.issued(sequence_id)
         if gap is None:
             if subscription.ledger.suspect == sequence_id:
                 self._books.doubt(subscription, sequence_id)
             return
         subscription.live_head = max(subscription.live_head or 0, sequence_id)
+        subscription.skipped_to = sequence_id
         if subscription.skipped_from is None:
             self._books.open_gap(subscription, *gap, "overflow")
             subscription.skipped_from = sequence_id + 1

@@ -55,11 +55,15 @@ class IntervalSet:
         self._ends[at : at + 1] = [high for _, high in pieces]
         return True
 
+    def overlap(self, start: int, end: int) -> list[tuple[int, int]]:
+        """What of ``start..end`` is in, as intervals in ascending order."""
+        return [(max(low, start), min(high, end)) for low, high in self if low <= end and high >= start]
+
     def take(self, start: int, end: int) -> list[tuple[int, int]]:
         """Take out and return what of ``start..end`` was in, as intervals in ascending order."""
         first = bisect_left(self._ends, start)
         last = bisect_right(self._starts, end)
-        if first >= last:
+        if first >= last or start > end:
             return []
         taken: list[tuple[int, int]] = []
         kept: list[tuple[int, int]] = []

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from enum import IntEnum, unique
 from heapq import heapify, heappop, heappush
 from itertools import count
+from math import inf
 from typing import Final, Protocol, TypeVar
 
 import trio
@@ -71,9 +72,11 @@ class RequestWindow:
         max_backoff: float = 60.0,
         backoff_multiplier: float = 2.0,
     ) -> None:
-        if requests < 1 or window_s <= 0:
-            raise ConfigurationError(f"expected at least 1 request in more than 0 s, got {requests} in {window_s} s")
-        if not 0 < initial_backoff <= max_backoff or backoff_multiplier < 1:
+        if requests < 1 or not 0 < window_s < inf:
+            raise ConfigurationError(
+                f"expected at least 1 request in a finite time above 0 s, got {requests} in {window_s} s"
+            )
+        if not 0 < initial_backoff <= max_backoff or not 1 <= backoff_multiplier < inf:
             raise ConfigurationError(
                 "expected 0 < initial_backoff <= max_backoff and backoff_multiplier >= 1, "
                 f"got {initial_backoff}, {max_backoff}, {backoff_multiplier}"
@@ -134,7 +137,10 @@ class RequestWindow:
 
     def retry_delay_s(self, attempt: int) -> float:
         """How long one request waits before its retry number ``attempt`` (from 1) after a 5xx or a network error."""
-        return min(self._initial_backoff_s * self._multiplier ** (attempt - 1), self._max_backoff_s)
+        try:
+            return min(self._initial_backoff_s * self._multiplier ** (attempt - 1), self._max_backoff_s)
+        except OverflowError:
+            return self._max_backoff_s
 
 
 class RestRateLimiter:

@@ -63,8 +63,14 @@ def enter_snapshot(
         books.lose(subscription, [gap for gap in ledger.gaps if ledger.lose(*gap)], "unverifiable")
         ledger.suspect = None
     else:
-        if ledger.suspect is not None and asked.suspect == ledger.suspect:
-            ledger.resolve_suspect(covers)
+        if ledger.is_far(covers) and (asked.suspect is None or covers < asked.suspect):
+            # Believed when it is said twice.
+            books.stats.suspects += 1
+            ledger.suspect = covers
+            return Entry.STALE
+        gap = ledger.resolve_suspect(covers) if asked.suspect == ledger.suspect else None
+        if gap is not None:
+            books.open_gap(subscription, *gap, "confirmed_jump")
         closed = ledger.cover(covers)
     is_news = covers is None or known is None or covers > known or closed
     if is_news or source is Source.BACKFILL:
@@ -79,11 +85,12 @@ def _other_epoch(books: Books, subscription: Subscription, answer: Answer, epoch
         books.stats.stale_replies += 1
         return Entry.OTHER_EPOCH
     subscription.heard(answer.page, answer.asked)
-    if books.socket_open:
+    if books.socket_open or (books.epoch is not None and not books.epoch_confirmed):
+        # The socket knows better; and of two epochs that REST alone names, nobody can tell which is the later one.
         books.stats.stale_replies += 1
         logger.debug("{}: a reply of epoch {} is discarded in {}", subscription.stream, epoch, books.epoch)
         return Entry.OTHER_EPOCH
-    books.enter_epoch(epoch)
+    books.enter_epoch(epoch, confirmed=False)
     return Entry.NEW_EPOCH
 
 
@@ -128,6 +135,7 @@ def _enter_rows(books: Books, subscription: Subscription, answer: Answer) -> int
         books.stats.count_row(answer.source)
         books.deliver(subscription, row, answer.source, answer.received_at)
     books.filled(subscription, filled, "rest")
+    books.trim(subscription)
     return stopped_at
 
 
@@ -160,6 +168,6 @@ def _judge(books: Books, subscription: Subscription, answer: Answer, covered_to:
         books.lose(subscription, ledger.lose(query.start_seq, covered_to), "unverifiable")
         return
     if page.first_seq is not None:
-        # Whatever was asked for: what lies below the first id kept is gone.
-        books.lose(subscription, ledger.lose(0, page.first_seq - 1), "evicted")
+        # Whatever was asked for: what lies below the first id kept is gone. Nothing kept at all: last_seq + 1.
+        books.lose(subscription, ledger.lose(0, min(page.first_seq - 1, page.last_seq)), "evicted")
     books.lose(subscription, ledger.lose(query.start_seq, covered_to), "absent")

@@ -125,8 +125,7 @@ class StreamLedger:
         """
         if self.next_id is None or highest < self.next_id:
             return None
-        is_far = highest - self.next_id > self._jump_max
-        if is_far and not trusted and highest - 1 != self.suspect:
+        if self.is_far(highest) and not trusted and highest - 1 != self.suspect:
             self.suspect = highest
             return None
         gap = (self.next_id, highest)
@@ -134,6 +133,10 @@ class StreamLedger:
         self.next_id = highest + 1
         self.suspect = None
         return gap
+
+    def is_far(self, sequence_id: int) -> bool:
+        """Whether this id is too far ahead to be believed at once."""
+        return self.next_id is not None and sequence_id - self.next_id > self._jump_max
 
     def contradict(self, highest: int) -> bool:
         """The venue has issued ids up to ``highest`` only; whether that proves the first id of these books corrupt.

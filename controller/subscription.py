@@ -60,6 +60,8 @@ class Subscription:
     """Whether REST gives rows without ids."""
     skipped_from: int | None = None
     """The first id of an overflow's gap that no event has announced yet."""
+    skipped_to: int = 0
+    """The last id of that gap."""
     repeats: dict[RowKey, None] = field(default_factory=dict)
     """Recent rows of a venue without ids or epochs, oldest first."""
 

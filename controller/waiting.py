@@ -19,6 +19,9 @@ def retry_after_s(header: str | None, *, now: float | None = None) -> float:
     text = (header or "").strip()
     if not text:
         return 0.0
+    if "_" in text:
+        # A number to Python, not to HTTP.
+        return 0.0
     try:
         seconds = float(text)
     except ValueError:

@@ -125,7 +125,7 @@ class Books:
     ) -> None:
         """Hand one piece of market data to the app; the books have it already."""
         stream = subscription.stream
-        if subscription.literal:
+        if subscription.literal or self.epoch is None:
             self._remember(subscription, datum)
         else:
             subscription.last_timestamp = datum.timestamp
@@ -197,6 +197,7 @@ class Books:
         """Announce a gap the ledger has opened, and see to it that somebody fills it or reports it lost."""
         stream = subscription.stream
         self.stats.gaps_found += 1
+        subscription.hole_since = subscription.hole_since or subscription.last_timestamp
         logger.info("{}: gap {}..{} ({})", stream, start, end, reason)
         self.delivery.put(
             GapFound(
@@ -237,6 +238,11 @@ class Books:
                     at=self._wall_clock(),
                 )
             )
+        self._close_hole(subscription)
+
+    def _close_hole(self, subscription: Subscription) -> None:
+        if not subscription.has_gap:
+            subscription.hole_since = ""
 
     def lose(self, subscription: Subscription, ranges: Iterable[tuple[int, int | None]], reason: str) -> None:
         """Ids will never be delivered; the ledger has closed them already."""
@@ -256,6 +262,7 @@ class Books:
                     at=self._wall_clock(),
                 )
             )
+        self._close_hole(subscription)
 
     def announce_skipped(self) -> None:
         """The overflow is over: the rest of each stream's gap becomes an event."""

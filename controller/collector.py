@@ -166,7 +166,7 @@ class Collector:
         start = gaps[0][0]
         last = start + self._page_rows - 1
         end = max(min(gap_end, last) for gap_start, gap_end in gaps if gap_start <= last)
-        since = self._since(subscription)
+        since = subscription.hole_since or None if subscription.literal else None
         return HistoryQuery(
             stream=subscription.stream, limit=self._page_rows, start_seq=start, end_seq=end, start=since
         )

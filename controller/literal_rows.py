@@ -14,11 +14,15 @@ def enter_rows_without_ids(books: Books, subscription: Subscription, answer: Ans
     """Deliver what was not delivered before, and say that the hole cannot be verified."""
     query = answer.query
     first_time, subscription.literal = not subscription.literal, True
-    since = instant(subscription.last_timestamp or books.began_at)
+    # Where a hole was asked for, its rows are older than the datum that revealed it.
+    of_hole = query.end_seq is not None and subscription.hole_since
+    since = instant(of_hole or subscription.last_timestamp or books.began_at)
+    unlisted = first_time and books.epoch is not None
+    latest = instant(subscription.last_timestamp)
     for row in answer.page.rows:
         key = (instant(row.timestamp), row.price, row.bid, row.ask)
-        # Before the first page nobody kept a list of what was delivered: only what is newer is certainly new.
-        if key[0] < since or (first_time and key[0] == since) or key in subscription.repeats:
+        # With epochs nobody kept a list of what was delivered before the first page: only what is newer is surely new.
+        if key[0] < since or (unlisted and key[0] <= latest) or key in subscription.repeats:
             continue
         if books.delivery.room <= 0:
             return Entry.FULL

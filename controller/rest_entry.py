@@ -167,7 +167,7 @@ def _judge(books: Books, subscription: Subscription, answer: Answer, covered_to:
     if page.last_seq is None:
         books.lose(subscription, ledger.lose(query.start_seq, covered_to), "unverifiable")
         return
-    if page.first_seq is not None:
-        # Whatever was asked for: what lies below the first id kept is gone. Nothing kept at all: last_seq + 1.
-        books.lose(subscription, ledger.lose(0, min(page.first_seq - 1, page.last_seq)), "evicted")
+    if page.first_seq is not None and page.first_seq <= page.last_seq + 1:
+        # Whatever was asked for: what lies below the first id kept is gone.
+        books.lose(subscription, ledger.lose(0, page.first_seq - 1), "evicted")
     books.lose(subscription, ledger.lose(query.start_seq, covered_to), "absent")

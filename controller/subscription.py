@@ -56,6 +56,8 @@ class Subscription:
     """Monotonic seconds of the last live datum."""
     last_live_timestamp: str = ""
     """The venue's time of the last live datum."""
+    hole_since: str = ""
+    """The venue's time before the oldest open gap, for a stream whose REST rows have no ids."""
     literal: bool = False
     """Whether REST gives rows without ids."""
     skipped_from: int | None = None

@@ -27,8 +27,6 @@ def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entr
     without_epochs = books.epoch is None and books.socket_open
     if page.epoch is not None and page.epoch != books.epoch and not without_epochs:
         return _other_epoch(books, subscription, answer, page.epoch)
-    if page.last_seq is not None and ledger.contradict(page.last_seq):
-        return Entry.ENTERED
     if asked.resets != subscription.resets or _is_stale(page.last_seq, asked.highest_issued):
         books.stats.stale_replies += 1
         return Entry.STALE

@@ -71,13 +71,14 @@ class StreamLedger:
     Methods that close gaps: :meth:`accept`, :meth:`lose`, :meth:`cover`.
     """
 
-    __slots__ = ("_base", "_confirmed", "_intervals_max", "_jump_max", "gaps", "last_gap", "next_id", "suspect")
+    __slots__ = ("_base", "_confirmed", "_intervals_max", "_jump_max", "_low", "gaps", "last_gap", "next_id", "suspect")
 
     def __init__(self, *, jump_max: int = JUMP_MAX, intervals_max: int = INTERVALS_MAX) -> None:
         self._jump_max = jump_max
         self._intervals_max = intervals_max
         self._base = 0
         self._confirmed = False
+        self._low: int | None = None
         self.next_id: int | None = None
         """The cursor: the lowest id not yet seen; None while nothing is known of the stream."""
         self.gaps = IntervalSet()
@@ -99,10 +100,17 @@ class StreamLedger:
             self.suspect = None
             self._confirmed = True
             return Verdict.NEXT
-        if expected is None or self.contradict(sequence_id - 1):
+        if expected is None:
             self._base = sequence_id
             self.next_id = sequence_id + 1
             return Verdict.NEXT
+        if self._is_far_below(sequence_id):
+            if sequence_id - 1 != self._low:
+                self._low = sequence_id
+                return Verdict.DUPLICATE
+            # Two in a row: the first id of these books was the corrupt one. The lower of the two was dropped: a gap.
+            self.reset(sequence_id - 1)
+            return self.accept(sequence_id)
         if sequence_id < expected:
             return Verdict.LATE if self.gaps.discard(sequence_id) else Verdict.DUPLICATE
         if sequence_id - expected > self._jump_max and sequence_id - 1 != self.suspect:
@@ -139,15 +147,18 @@ class StreamLedger:
         return self.next_id is not None and sequence_id - self.next_id > self._jump_max
 
     def contradict(self, highest: int) -> bool:
-        """The venue has issued ids up to ``highest`` only; whether that proves the first id of these books corrupt.
+        """A mark says ids up to ``highest`` were issued; whether that proves the first id of these books corrupt.
 
-        A first id has nothing to be measured by. Until a second one follows it, evidence far below it wins, and the
-        books begin at ``highest + 1``.
+        A first id has nothing to be measured by. Until a second one follows it, a mark or two ids in a row far below
+        it win, and the books begin there. A lagging REST replica is no such proof.
         """
-        if self._confirmed or self.next_id is None or self._base - 1 - highest <= self._jump_max:
+        if not self._is_far_below(highest + 1):
             return False
         self.reset(highest + 1)
         return True
+
+    def _is_far_below(self, sequence_id: int) -> bool:
+        return not self._confirmed and self.next_id is not None and self._base - sequence_id > self._jump_max
 
     def resolve_suspect(self, last_seq: int) -> tuple[int, int] | None:
         """REST says ids up to ``last_seq`` exist: the suspect was real (the gap is returned) or corrupt (None)."""
@@ -188,6 +199,7 @@ class StreamLedger:
         self.last_gap = None
         self._base = first_id or 0
         self._confirmed = False
+        self._low = None
         self.next_id = first_id
 
     def _open(self, start: int, end: int) -> None:

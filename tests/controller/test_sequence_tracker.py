@@ -174,10 +174,19 @@ class TestFirstId:
 
     def test_a_corrupt_first_id_does_not_turn_all_later_data_into_duplicates(self) -> None:
         ledger = StreamLedger()
-        assert [ledger.accept(each) for each in (CORRUPT, 42, 43)] == [Verdict.NEXT] * 3
-        assert (ledger.next_id, list(ledger.gaps)) == (44, [])
+        verdicts = [ledger.accept(each) for each in (CORRUPT, 42, 43, 44)]
+        assert verdicts == [Verdict.NEXT, Verdict.DUPLICATE, Verdict.JUMPED, Verdict.NEXT]
+        assert ledger.last_gap == (42, 42), "the first of the two that prove it was dropped, so it is fetched"
+        assert (ledger.next_id, list(ledger.gaps)) == (45, [(42, 42)])
 
-    def test_a_mark_or_rest_may_contradict_it_too(self) -> None:
+    def test_one_corrupt_low_id_proves_nothing(self) -> None:
+        ledger = StreamLedger()
+        ledger.start_at(500_001)
+        verdicts = [ledger.accept(each) for each in (5, 500_001, 500_002)]
+        assert verdicts == [Verdict.DUPLICATE, Verdict.NEXT, Verdict.NEXT]
+        assert list(ledger.gaps) == []
+
+    def test_a_mark_may_contradict_it_too(self) -> None:
         ledger = StreamLedger()
         ledger.accept(CORRUPT)
         assert ledger.contradict(41)
@@ -284,6 +293,7 @@ class LedgerAgainstSets(RuleBasedStateMachine):
     def forget(self, first_id: int | None) -> None:
         self.base = self.cursor = first_id
         self.sure = False
+        self.low: int | None = None
         self.delivered: set[int] = set()
         self.missing: set[int] = set()
         self.lost: set[int] = set()
@@ -319,7 +329,11 @@ class LedgerAgainstSets(RuleBasedStateMachine):
 
     def receive(self, sequence_id: int) -> None:
         if self.is_contradicted_by(sequence_id - 1):
-            self.forget(None)
+            if self.low != sequence_id - 1:
+                self.low = sequence_id
+                assert self.ledger.accept(sequence_id) is Verdict.DUPLICATE, "one low id proves nothing"
+                return
+            self.forget(sequence_id - 1)
             self.reached["contradicted"] += 1
         self.sure = self.sure or sequence_id == self.cursor
         expected = self.verdict_on(sequence_id)
@@ -339,6 +353,11 @@ class LedgerAgainstSets(RuleBasedStateMachine):
         if verdict in {Verdict.NEXT, Verdict.JUMPED}:
             self.base = sequence_id if self.base is None else self.base
             self.cursor, self.suspect = sequence_id + 1, None
+
+    @rule(sequence_id=st.integers(0, 8))
+    def two_low_ids_in_a_row(self, sequence_id: int) -> None:
+        self.receive(sequence_id)
+        self.receive(sequence_id + 1)
 
     @rule(sequence_id=st.integers(0, 60))
     def any_id(self, sequence_id: int) -> None:

@@ -64,7 +64,7 @@ class Books:
         self.delivery: Final = DeliveryBuffer(capacity=config.buffer_size, on_relief=self.announce_skipped)
         self.stats: Final = FeedStats()
         self.changed: Final = Signal()
-        """Notified when a gap opens or a stream is answered: what the reconciler waits for."""
+        """Notified when a gap opens or closes, or a stream is answered: what the reconciler waits for."""
         tracker = SequenceTracker(jump_max=config.sequence_jump_max, intervals_max=config.open_intervals_max)
         self._by_key = {
             (stream.channel, stream.symbol): Subscription(

@@ -123,8 +123,7 @@ class Collector:
         stream, books = subscription.stream, self._books
         first = not subscription.snapshot_done
         subscription.snapshot_done = True
-        subscription.ledger.suspect = None
-        gaps = [gap for gap in subscription.ledger.gaps if subscription.ledger.lose(*gap)]
+        gaps = subscription.ledger.lose_all()
         books.lose(subscription, gaps, "snapshot_missed")
         if first or gaps:
             books.delivery.put(
@@ -153,9 +152,7 @@ class Collector:
 
     def _give_up(self, subscription: Subscription) -> None:
         """The venue knows this stream no more, neither on the socket nor over REST: what is open is lost."""
-        subscription.ledger.suspect = None
-        gaps = [gap for gap in subscription.ledger.gaps if subscription.ledger.lose(*gap)]
-        self._books.lose(subscription, gaps, "no_history")
+        self._books.lose(subscription, subscription.ledger.lose_all(), "no_history")
 
     def _gap_query(self, subscription: Subscription) -> HistoryQuery:
         """One request for as many neighbouring gaps as a page can hold."""

@@ -53,7 +53,10 @@ class DeliveryBuffer:
         return self.capacity - self._data_held
 
     def put_data(self, event: Data) -> None:
-        """Add one piece of data; the caller has checked that there is room."""
+        """Add one piece of data.
+
+        The caller has checked that there is room; only the rows of one snapshot may overshoot.
+        """
         self._events.append(event)
         self._data_held += 1
         if self._data_held >= self.capacity:

@@ -42,7 +42,7 @@ class LiveFeed:
         self._books.socket_open = False
         self.first_data_at = None
         for subscription in self._books.subscriptions:
-            subscription.start_generation()
+            subscription.start_generation(generation)
 
     def socket_closed(self) -> None:
         """This generation's socket is gone."""

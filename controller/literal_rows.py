@@ -1,4 +1,4 @@
-"""Rows without sequence ids, as the seed's literal REST form has them. Synchronous and free of I/O.
+"""Rows without sequence ids, as the oldest form of the wire format has them. Synchronous and free of I/O.
 
 They are delivered with ``sequence_id`` None. Nothing can tell whether they are whole. What the socket or an earlier
 page delivered is not repeated, and a hole they were asked for is reported as ``unverifiable``.

@@ -144,7 +144,7 @@ class RequestWindow:
 
 
 class RestRateLimiter:
-    """One host's gate: a sliding window, priorities, and the retries the seed asks for.
+    """One host's gate: a sliding window, priorities, and the retries the specification asks for.
 
     Args:
         proactive: keep requests inside the window; off: only react to 429.
@@ -157,7 +157,7 @@ class RestRateLimiter:
 
     def __init__(
         self,
-        proactive: bool = True,  # positional, as in the seed
+        proactive: bool = True,  # positional, as in the specification
         initial_backoff: float = 1.0,
         max_backoff: float = 60.0,
         backoff_multiplier: float = 2.0,

@@ -3,7 +3,8 @@
 A reply may be late, stale, of another epoch, or partial; it may answer that ids are gone. Nothing is believed that the
 books know better:
 
-* a reply of another epoch is discarded while a socket is open; without one it may announce a new epoch, never one left;
+* a reply of another epoch is discarded while a socket is open; without one it may announce a new epoch, never one left,
+  and not a second one before a socket has confirmed the first: of two, a lagging replica may have named the later;
 * a reply whose ``last_seq`` lies below an id that was already known when the request left is stale;
 * a verdict (absent, evicted) is passed only on what the reply covers: up to its last row, or, where it has no rows, to
   the end of what was asked for. A venue that gives shorter pages than asked for thereby loses nothing.
@@ -58,8 +59,7 @@ def enter_snapshot(
     known = ledger.highest_issued
     closed: list[tuple[int, int]] = []
     if covers is None:
-        books.lose(subscription, [gap for gap in ledger.gaps if ledger.lose(*gap)], "unverifiable")
-        ledger.suspect = None
+        books.lose(subscription, ledger.lose_all(), "unverifiable")
     else:
         if ledger.is_far(covers) and (asked.suspect is None or covers < asked.suspect):
             # Believed when it is said twice.

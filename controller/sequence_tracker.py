@@ -68,7 +68,7 @@ class StreamLedger:
     """The books of one stream in one epoch.
 
     Methods that move the cursor: :meth:`accept`, :meth:`issued`, :meth:`owe_from`, :meth:`start_at`, :meth:`reset`.
-    Methods that close gaps: :meth:`accept`, :meth:`lose`, :meth:`cover`.
+    Methods that close gaps: :meth:`accept`, :meth:`lose`, :meth:`lose_all`, :meth:`cover`.
     """
 
     __slots__ = ("_base", "_confirmed", "_intervals_max", "_jump_max", "_low", "gaps", "last_gap", "next_id", "suspect")
@@ -177,6 +177,13 @@ class StreamLedger:
     def lose(self, start: int, end: int) -> list[tuple[int, int]]:
         """Ids ``start..end`` will never come: close what of them is open, and return it."""
         return self.gaps.take(start, end)
+
+    def lose_all(self) -> list[tuple[int, int]]:
+        """Nothing that is open will ever come: close and return it, and forget the suspect."""
+        self.suspect = None
+        lost = list(self.gaps)
+        self.gaps.clear()
+        return lost
 
     def cover(self, highest: int) -> list[tuple[int, int]]:
         """A snapshot covers every id up to ``highest``: close and return the gaps below it, move the cursor past it."""

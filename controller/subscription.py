@@ -83,9 +83,9 @@ class Subscription:
     # Over REST.
     rest_head: RestHead | None = None
 
-    def start_generation(self) -> None:
+    def start_generation(self, generation: int) -> None:
         """A new socket: nothing the old one said counts any more."""
-        self.generation += 1
+        self.generation = generation
         self.answered = False
         self.rejected = False
         self.live_head = None

@@ -14,7 +14,7 @@ import msgspec
 from gapless.simulator.messages import Frame, MarketData, PricePoint, StreamKey, encode
 
 LIMIT_MAX = 1000
-"""Rows per page, default and maximum: the seed's ``price_history_limit``."""
+"""Rows per page, default and maximum: the specification's ``price_history_limit``."""
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -147,6 +147,7 @@ def test_a_reader_that_does_not_read_causes_no_silence_and_no_loss(tmp_path: Pat
     with exchange("--config", str(config)) as (_process, ready), started(*watch(ready, "--json", *settings)) as watcher:
         assert watcher.stdout is not None
         lines = [watcher.stdout.readline()]
+        # A reader that is busy elsewhere: real time, because the pipe and the other process are real.
         time.sleep(2.5)
         deadline = time.monotonic() + PATIENCE_S
         recovered = False

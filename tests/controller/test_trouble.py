@@ -80,18 +80,6 @@ async def test_spent_attempts_can_raise(autojump_clock: MockClock) -> None:
             await wait_for_the_end(w)
 
 
-async def test_never_two_attempts_within_a_second(autojump_clock: MockClock) -> None:
-    async with world() as w, w.feed() as feed:
-        await feed.until_state(State.CONNECTED)
-        for _ in range(20):
-            feed.controller.reconnect()
-            await trio.sleep(0.1)
-        await trio.sleep(5)
-        opened = sorted(each.opened_at for each in w.network.connections)
-        assert feed.controller.generation <= 5
-        assert opened
-
-
 async def test_a_stalled_handshake_and_a_silent_peer_are_bounded_by_one_deadline(autojump_clock: MockClock) -> None:
     async with world(failures=FailuresConfig(stalled_handshake=Mode(enabled=True, count=1))) as w, w.feed() as feed:
         await feed.until_state(State.REST_FALLBACK)

@@ -1,4 +1,4 @@
-"""The seed's own failure: after N messages a session hears nothing more, and its socket stays open."""
+"""The specification's own failure: after N messages a session hears nothing more, and its socket stays open."""
 
 from typing import Any
 

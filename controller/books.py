@@ -15,21 +15,10 @@ from typing import Final
 
 from loguru import logger
 
+from gapless.controller import notices
 from gapless.controller.config import NetworkConfig
 from gapless.controller.delivery import DeliveryBuffer
-from gapless.controller.events import (
-    Balance,
-    BalanceUpdate,
-    ContinuityLost,
-    GapFilled,
-    GapFound,
-    MarketData,
-    Order,
-    OrderUpdate,
-    Source,
-    StreamRejected,
-    StreamReset,
-)
+from gapless.controller.events import Balance, Order, Source
 from gapless.controller.exchange import Exchange, HistoryRow, MarketUpdate
 from gapless.controller.instants import instant, rfc3339
 from gapless.controller.sequence_tracker import SequenceTracker
@@ -124,25 +113,18 @@ class Books:
         self, subscription: Subscription, datum: MarketUpdate | HistoryRow, source: Source, received_at: float
     ) -> None:
         """Hand one piece of market data to the app; the books have it already."""
-        stream = subscription.stream
         if subscription.literal or self.epoch is None:
             self._remember(subscription, datum)
         else:
             subscription.last_timestamp = datum.timestamp
         self.delivery.put_data(
-            MarketData(
-                channel=stream.channel,
-                symbol=stream.symbol,
-                sequence_id=datum.sequence_id,
+            notices.market_data(
+                subscription.stream,
+                datum,
                 epoch=self.epoch,
                 source=source,
-                timestamp=datum.timestamp,
-                price=datum.price,
-                bid=datum.bid,
-                ask=datum.ask,
-                volume_24h=datum.volume_24h,
-                received_at=received_at,
                 generation=self.generation,
+                received_at=received_at,
             )
         )
 
@@ -163,35 +145,18 @@ class Books:
         at: float,
     ) -> None:
         """Hand one order or balance to the app."""
-        stream = subscription.stream
-        if isinstance(content, Order):
-            self.delivery.put_data(
-                OrderUpdate(
-                    channel=stream.channel,
-                    symbol=stream.symbol,
-                    sequence_id=sequence_id,
-                    epoch=self.epoch,
-                    source=source,
-                    order=content,
-                    snapshot=snapshot,
-                    received_at=at,
-                    generation=self.generation,
-                )
+        self.delivery.put_data(
+            notices.account_data(
+                subscription.stream,
+                content,
+                sequence_id=sequence_id,
+                epoch=self.epoch,
+                source=source,
+                snapshot=snapshot,
+                generation=self.generation,
+                received_at=at,
             )
-        else:
-            self.delivery.put_data(
-                BalanceUpdate(
-                    channel=stream.channel,
-                    symbol=stream.symbol,
-                    sequence_id=sequence_id,
-                    epoch=self.epoch,
-                    source=source,
-                    balance=content,
-                    snapshot=snapshot,
-                    received_at=at,
-                    generation=self.generation,
-                )
-            )
+        )
 
     def open_gap(self, subscription: Subscription, start: int, end: int, reason: str) -> None:
         """Announce a gap the ledger has opened, and see to it that somebody fills it or reports it lost."""
@@ -199,17 +164,7 @@ class Books:
         self.stats.gaps_found += 1
         subscription.hole_since = subscription.hole_since or subscription.last_timestamp
         logger.info("{}: gap {}..{} ({})", stream, start, end, reason)
-        self.delivery.put(
-            GapFound(
-                channel=stream.channel,
-                symbol=stream.symbol,
-                epoch=self.epoch,
-                start_seq=start,
-                end_seq=end,
-                reason=reason,
-                at=self._wall_clock(),
-            )
-        )
+        self.delivery.put(notices.gap_found(stream, self.epoch, start, end, reason=reason, at=self._wall_clock()))
         if not subscription.healable:
             self.lose(subscription, subscription.ledger.lose(start, end), self._loss_reason)
             return
@@ -228,15 +183,7 @@ class Books:
         for start, end in ranges:
             self.stats.ids_filled += end - start + 1
             self.delivery.put(
-                GapFilled(
-                    channel=subscription.stream.channel,
-                    symbol=subscription.stream.symbol,
-                    epoch=self.epoch,
-                    start_seq=start,
-                    end_seq=end,
-                    reason=reason,
-                    at=self._wall_clock(),
-                )
+                notices.gap_filled(subscription.stream, self.epoch, start, end, reason=reason, at=self._wall_clock())
             )
         self._close_hole(subscription)
 
@@ -252,15 +199,7 @@ class Books:
             self.stats.ids_lost += 1 if end is None else end - start + 1
             logger.warning("{}: {}..{} is lost ({})", stream, start, "end of epoch" if end is None else end, reason)
             self.delivery.put(
-                ContinuityLost(
-                    channel=stream.channel,
-                    symbol=stream.symbol,
-                    epoch=self.epoch,
-                    start_seq=start,
-                    end_seq=end,
-                    reason=reason,
-                    at=self._wall_clock(),
-                )
+                notices.continuity_lost(stream, self.epoch, start, end, reason=reason, at=self._wall_clock())
             )
         self._close_hole(subscription)
 
@@ -290,11 +229,7 @@ class Books:
         """The venue refused this stream."""
         stream = subscription.stream
         logger.warning("{} was rejected: {} {}", stream, code, message)
-        self.delivery.put(
-            StreamRejected(
-                channel=stream.channel, symbol=stream.symbol, code=code, message=message, at=self._wall_clock()
-            )
-        )
+        self.delivery.put(notices.stream_rejected(stream, code, message, self._wall_clock()))
         self.changed.notify()
 
     def enter_epoch(self, epoch: str, *, confirmed: bool) -> None:
@@ -323,9 +258,4 @@ class Books:
         subscription.skipped_from = None
         subscription.live_head = None
         subscription.rest_head = None
-        stream = subscription.stream
-        self.delivery.put(
-            StreamReset(
-                channel=stream.channel, symbol=stream.symbol, old_epoch=old, new_epoch=new, at=self._wall_clock()
-            )
-        )
+        self.delivery.put(notices.stream_reset(subscription.stream, old, new, self._wall_clock()))

@@ -57,6 +57,12 @@ class NetworkConfig:
     rate_limit_initial_backoff: float = _setting(1.0, unit="s", above=0, effect="pause after the first 429")
     rate_limit_max_backoff: float = _setting(60.0, unit="s", above=0, effect="longest pause of gapless's own making")
     rate_limit_backoff_multiplier: float = _setting(2.0, unit="x", at_least=1, effect="growth of the pause per 429")
+    circuit_breaker_failures: int = _setting(
+        5, unit="requests", at_least=0, effect="failed requests in a row that stop all others for a pause; 0: never"
+    )
+    circuit_breaker_pause: float = _setting(
+        5.0, unit="s", above=0, effect="length of that pause; after it one request probes"
+    )
     reconciliation_enabled: bool = _setting(
         default=True, unit="-", effect="fill gaps over REST; off: a gap is ContinuityLost at once"
     )
@@ -72,8 +78,25 @@ class NetworkConfig:
     attempt_timeout: float = _setting(
         10.0, unit="s", above=0, effect="deadline of one attempt, from dialling to the last SUBSCRIBED"
     )
+    rotate_after: float | None = _setting(
+        None, unit="s", above=0, effect="age at which a successor socket takes over; none: never by itself"
+    )
+    suspend_after: float = _setting(
+        10.0, unit="s", above=0, effect="clocks that part by more than this mean that the machine slept"
+    )
     buffer_size: int = _setting(
         10_000, unit="events", at_least=2, effect="market data held for a slow app; what does not fit is fetched again"
+    )
+    ordering: Literal["arrival", "sequence"] = _setting(
+        "arrival", unit="-", effect="arrival: live data never waits; sequence: what lies behind a gap is held back"
+    )
+    overflow: Literal["refetch", "conflate", "raise"] = _setting(
+        "refetch",
+        unit="-",
+        effect="a full buffer: refetch over REST later; conflate to the latest per stream; raise at the app",
+    )
+    reorder_window: float = _setting(
+        0.0, unit="s", at_least=0, effect="how long a skipped id may still arrive before it is called a gap"
     )
     sequence_jump_max: int = _setting(
         100_000, unit="ids", at_least=1, effect="an id further ahead than this is not believed until confirmed"

@@ -6,6 +6,7 @@ recorded trace could not reproduce, so recorded traffic tests it. The controller
 """
 
 from collections.abc import Mapping, Sequence
+from enum import Enum, unique
 from typing import Protocol
 
 import httpx
@@ -13,6 +14,20 @@ from msgspec import Struct
 
 from gapless.controller.events import Balance, Order
 from gapless.controller.stream import Stream
+
+
+@unique
+class SequenceRule(Enum):
+    """What the ids of a stream tell."""
+
+    CONTIGUOUS = "contiguous"
+    """+1 each: a skipped id is a missing message. Exactly once or reported."""
+    CHAINED = "chained"
+    """Each message names the id before it (``prev_sequence_id``): a broken link is a hole, of unknown size."""
+    MONOTONIC = "monotonic"
+    """Ids only grow: what is lower was there before; what is missing shows only at a new connection."""
+    UNSEQUENCED = "unsequenced"
+    """No ids, or ids that tell nothing: every message is delivered, nothing is promised."""
 
 
 class HistoryRow(Struct, frozen=True, kw_only=True):
@@ -31,6 +46,8 @@ class MarketUpdate(HistoryRow, frozen=True, kw_only=True):
 
     channel: str
     symbol: str
+    prev_sequence_id: int | None = None
+    """The id of the message before it, where the venue chains them."""
 
 
 class AccountUpdate(Struct, frozen=True, kw_only=True):
@@ -55,6 +72,13 @@ class Subscribed(Struct, frozen=True, kw_only=True):
 
     request_id: str | None
     marks: Mapping[Stream, int | None] | None
+
+
+class Unsubscribed(Struct, frozen=True, kw_only=True):
+    """The venue sends these streams no more; None: everything that was requested."""
+
+    request_id: str | None
+    streams: Sequence[Stream] | None
 
 
 class Rejected(Struct, frozen=True, kw_only=True):
@@ -85,7 +109,7 @@ class Ignored(Struct, frozen=True, kw_only=True):
     kind: str
 
 
-Message = MarketUpdate | AccountUpdate | Welcome | Subscribed | Rejected | Pong | Goodbye | Ignored
+Message = MarketUpdate | AccountUpdate | Welcome | Subscribed | Unsubscribed | Rejected | Pong | Goodbye | Ignored
 """What a frame can decode to."""
 
 
@@ -161,8 +185,16 @@ class Exchange(Protocol):
         """Whether REST can fill gaps of this market stream."""
         ...
 
+    def sequence_rule(self, stream: Stream) -> SequenceRule:
+        """What the ids of this stream tell; asked once, when it is subscribed."""
+        ...
+
     def subscribe(self, streams: Sequence[Stream], request_id: str) -> Sequence[str]:
         """The frames that ask for these streams."""
+        ...
+
+    def unsubscribe(self, streams: Sequence[Stream], request_id: str) -> Sequence[str]:
+        """The frames that end these streams."""
         ...
 
     def ping(self, request_id: str) -> str:
@@ -171,6 +203,10 @@ class Exchange(Protocol):
 
     def decode(self, frame: str | bytes) -> Message:
         """What a frame means."""
+        ...
+
+    def weight(self, request: httpx.Request) -> int:
+        """What a request costs of the host's budget, at least 1."""
         ...
 
     def history_request(self, query: HistoryQuery) -> httpx.Request:

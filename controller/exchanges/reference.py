@@ -1,30 +1,46 @@
 """The reference exchange: the wire format that ``gapless simulate`` speaks (``docs/protocol.md``)."""
 
 from collections.abc import Sequence
-from typing import Annotated, Final, TypeVar, get_args
+from typing import Final, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 import httpx
 import msgspec
-from msgspec import Meta, Struct
 
 from gapless.controller.errors import ConfigurationError, InvalidMessageError, InvalidReplyError
-from gapless.controller.events import Balance, Order
 from gapless.controller.exchange import (
     AccountUpdate,
     Goodbye,
     HistoryPage,
     HistoryQuery,
-    HistoryRow,
     Ignored,
-    MarketUpdate,
     Message,
     Pong,
     Rejected,
     RestReply,
+    SequenceRule,
     Snapshot,
     Subscribed,
+    Unsubscribed,
     Welcome,
+)
+from gapless.controller.exchanges.reference_wire import (
+    TAGS,
+    AnyFrame,
+    BalanceFrame,
+    Balances,
+    Frame,
+    GoodbyeFrame,
+    MarketDataFrame,
+    OrderFrame,
+    Orders,
+    PongFrame,
+    Prices,
+    RejectedFrame,
+    StreamName,
+    SubscribedFrame,
+    UnsubscribedFrame,
+    WelcomeFrame,
 )
 from gapless.controller.stream import Stream
 
@@ -33,108 +49,8 @@ _T = TypeVar("_T")
 ORDERS: Final = Stream("orders", "*")
 BALANCE: Final = Stream("balance", "*")
 
-Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-"""A sequence id or mark: what fits a signed 64-bit integer, as every store and language can hold it."""
-RetryAfter = Annotated[float, Meta(ge=0, le=86_400)]
-"""Seconds. More than a day is not a maintenance window but a mistake."""
-
-
 _UNDECODABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 """What a hostile text makes msgspec raise: bad JSON or types, lone surrogates, ten thousand nested brackets."""
-
-
-class _Wire(Struct, frozen=True, tag_field="type"):
-    """Base of the frames a server sends."""
-
-
-class _WelcomeFrame(_Wire, frozen=True, tag="WELCOME"):
-    epoch: str | None = None
-
-
-class _StreamName(Struct, frozen=True):
-    channel: str
-    symbol: str
-    sequence_id: Id | None = None
-
-
-class _SubscribedFrame(_Wire, frozen=True, tag="SUBSCRIBED"):
-    request_id: str | None = None
-    streams: list[_StreamName] | None = None
-
-
-class _UnsubscribedFrame(_Wire, frozen=True, tag="UNSUBSCRIBED"):
-    pass
-
-
-class _RejectedFrame(_Wire, frozen=True, tag="REJECTED"):
-    request_id: str | None = None
-    streams: list[_StreamName] | None = None
-    code: str = "unknown"
-    message: str = ""
-
-
-class _PongFrame(_Wire, frozen=True, tag="PONG"):
-    request_id: str
-
-
-class _MarketDataFrame(MarketUpdate, frozen=True, kw_only=True, tag_field="type", tag="MARKET_DATA"):
-    """Decodes straight into the neutral message: no copy on the hot path."""
-
-    sequence_id: Id | None = None
-
-
-class _OrderFrame(_Wire, frozen=True, tag="ORDER_UPDATE"):
-    order: Order
-    sequence_id: Id | None = None
-
-
-class _BalanceFrame(_Wire, frozen=True, tag="BALANCE_UPDATE"):
-    balance: Balance
-    sequence_id: Id | None = None
-
-
-class _GoodbyeFrame(_Wire, frozen=True, tag="GOODBYE"):
-    reason: str = ""
-    retry_after_s: RetryAfter = 0.0
-
-
-_Frame = (
-    _MarketDataFrame
-    | _PongFrame
-    | _WelcomeFrame
-    | _SubscribedFrame
-    | _UnsubscribedFrame
-    | _RejectedFrame
-    | _OrderFrame
-    | _BalanceFrame
-    | _GoodbyeFrame
-)
-_TAGS: Final = frozenset(str(frame.__struct_config__.tag) for frame in get_args(_Frame))
-
-
-class _AnyFrame(Struct, frozen=True):
-    type: str
-
-
-class _Row(HistoryRow, frozen=True, kw_only=True):
-    sequence_id: Id | None = None
-
-
-class _Prices(Struct, frozen=True):
-    prices: list[_Row]
-    epoch: str | None = None
-    first_seq: Id | None = None
-    last_seq: Id | None = None
-
-
-class _Orders(Struct, frozen=True):
-    orders: list[Order]
-    sequence_id: Id | None = None
-
-
-class _Balances(Struct, frozen=True):
-    balances: list[Balance]
-    sequence_id: Id | None = None
 
 
 class ReferenceExchange:
@@ -161,11 +77,11 @@ class ReferenceExchange:
         self._rest_url = urlunsplit((rest.scheme, rest.netloc, rest.path.rstrip("/"), "", ""))
         self.page_rows_max: int = 1000
         self._headers = {"X-Session-Id": query["session_id"], "Accept": "application/json"}
-        self._frames: msgspec.json.Decoder[_Frame] = msgspec.json.Decoder(_Frame)
-        self._any_frame = msgspec.json.Decoder(_AnyFrame)
-        self._prices = msgspec.json.Decoder(_Prices)
-        self._orders = msgspec.json.Decoder(_Orders)
-        self._balances = msgspec.json.Decoder(_Balances)
+        self._frames: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
+        self._any_frame = msgspec.json.Decoder(AnyFrame)
+        self._prices = msgspec.json.Decoder(Prices)
+        self._orders = msgspec.json.Decoder(Orders)
+        self._balances = msgspec.json.Decoder(Balances)
 
     def check(self, stream: Stream) -> None:
         """Account channels have the symbol ``*``."""
@@ -181,10 +97,17 @@ class ReferenceExchange:
         """Every market stream has one."""
         return not self.is_account(stream)
 
+    def sequence_rule(self, stream: Stream) -> SequenceRule:  # noqa: ARG002  # the same for every stream
+        """Ids count from 1 within an epoch, +1 each."""
+        return SequenceRule.CONTIGUOUS
+
     def subscribe(self, streams: Sequence[Stream], request_id: str) -> Sequence[str]:
         """One SUBSCRIBE frame for all."""
-        names = [{"channel": stream.channel, "symbol": stream.symbol} for stream in streams]
-        return [_text({"type": "SUBSCRIBE", "request_id": request_id, "streams": names})]
+        return [_streams_frame("SUBSCRIBE", streams, request_id)]
+
+    def unsubscribe(self, streams: Sequence[Stream], request_id: str) -> Sequence[str]:
+        """One UNSUBSCRIBE frame for all."""
+        return [_streams_frame("UNSUBSCRIBE", streams, request_id)]
 
     def ping(self, request_id: str) -> str:
         """The application's PING."""
@@ -196,7 +119,7 @@ class ReferenceExchange:
             wire = self._frames.decode(frame)
         except _UNDECODABLE as error:
             return Ignored(kind=self._unknown_type(frame, error))
-        if type(wire) is _MarketDataFrame:
+        if type(wire) is MarketDataFrame:
             return wire
         return _neutral(wire)
 
@@ -210,9 +133,13 @@ class ReferenceExchange:
             kind = self._any_frame.decode(frame).type
         except _UNDECODABLE:
             raise InvalidMessageError(f"expected a JSON object with a type: {error}") from None
-        if kind in _TAGS:
+        if kind in TAGS:
             raise InvalidMessageError(f"malformed {kind}: {error}") from None
         return kind
+
+    def weight(self, request: httpx.Request) -> int:  # noqa: ARG002  # the same for every request
+        """Every request costs 1."""
+        return 1
 
     def history_request(self, query: HistoryQuery) -> httpx.Request:
         """``GET /api/v1/prices``."""
@@ -240,30 +167,31 @@ class ReferenceExchange:
         return Snapshot(contents=balances.balances, sequence_id=balances.sequence_id)
 
 
-def _neutral(wire: _Frame) -> Message:  # one line per frame type reads best
+def _neutral(wire: Frame) -> Message:  # one line per frame type reads best
     match wire:
-        case _PongFrame():
+        case PongFrame():
             return Pong(request_id=wire.request_id)
-        case _OrderFrame():
+        case OrderFrame():
             return AccountUpdate(stream=ORDERS, sequence_id=wire.sequence_id, content=wire.order)
-        case _BalanceFrame():
+        case BalanceFrame():
             return AccountUpdate(stream=BALANCE, sequence_id=wire.sequence_id, content=wire.balance)
-        case _WelcomeFrame():
+        case WelcomeFrame():
             return Welcome(epoch=wire.epoch)
-        case _SubscribedFrame():
+        case SubscribedFrame():
             return Subscribed(request_id=wire.request_id, marks=_marks(wire.streams))
-        case _RejectedFrame():
+        case RejectedFrame():
             streams = None if wire.streams is None else list(_marks(wire.streams) or ())
             return Rejected(request_id=wire.request_id, streams=streams, code=wire.code, message=wire.message)
-        case _GoodbyeFrame():
+        case GoodbyeFrame():
             return Goodbye(reason=wire.reason, retry_after_s=wire.retry_after_s)
-        case _MarketDataFrame():
+        case MarketDataFrame():
             return wire
-        case _UnsubscribedFrame():
-            return Ignored(kind="UNSUBSCRIBED")
+        case UnsubscribedFrame():
+            ended = None if wire.streams is None else list(_marks(wire.streams) or ())
+            return Unsubscribed(request_id=wire.request_id, streams=ended)
 
 
-def _marks(names: Sequence[_StreamName] | None) -> dict[Stream, int | None] | None:
+def _marks(names: Sequence[StreamName] | None) -> dict[Stream, int | None] | None:
     if names is None:
         return None
     try:
@@ -278,6 +206,11 @@ def _decoded(decoder: "msgspec.json.Decoder[_T]", reply: RestReply) -> _T:
     except _UNDECODABLE as error:
         start = reply.body[:40].decode("utf-8", "replace")
         raise InvalidReplyError(f"{error}; the body begins {start!r}") from None
+
+
+def _streams_frame(kind: str, streams: Sequence[Stream], request_id: str) -> str:
+    names = [{"channel": stream.channel, "symbol": stream.symbol} for stream in streams]
+    return _text({"type": kind, "request_id": request_id, "streams": names})
 
 
 def _text(message: object) -> str:

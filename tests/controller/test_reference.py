@@ -23,6 +23,7 @@ from gapless.controller.exchange import (
     RestReply,
     Snapshot,
     Subscribed,
+    Unsubscribed,
     Welcome,
 )
 from gapless.controller.exchanges import ReferenceExchange
@@ -67,7 +68,11 @@ FRAMES: dict[str, tuple[dict[str, object], Message]] = {
         Subscribed(request_id=None, marks={ORDERS: 0}),
     ),
     "SUBSCRIBED in general": ({"type": "SUBSCRIBED"}, Subscribed(request_id=None, marks=None)),
-    "UNSUBSCRIBED": ({"type": "UNSUBSCRIBED", "request_id": "u-1", "streams": NAMES}, Ignored(kind="UNSUBSCRIBED")),
+    "UNSUBSCRIBED": (
+        {"type": "UNSUBSCRIBED", "request_id": "u-1", "streams": NAMES},
+        Unsubscribed(request_id="u-1", streams=[TICKER, ETHER]),
+    ),
+    "UNSUBSCRIBED in general": ({"type": "UNSUBSCRIBED"}, Unsubscribed(request_id=None, streams=None)),
     "REJECTED": (
         {"type": "REJECTED", "request_id": "s-1", "streams": NAMES[1:], "code": "unknown_symbol", "message": "No."},
         Rejected(request_id="s-1", streams=[ETHER], code="unknown_symbol", message="No."),
@@ -468,7 +473,7 @@ def test_decoding_a_frame_raises_nothing_but_invalid_message() -> None:
             reached["market data" if isinstance(message, MarketUpdate) else type(message).__name__] += 1
 
     explore()
-    kinds = {type(message).__name__ for _, message in FRAMES.values()} | {"market data", "invalid"}
+    kinds = {type(message).__name__ for _, message in FRAMES.values()} | {"market data", "invalid", "Ignored"}
     assert reached.keys() == kinds
 
 

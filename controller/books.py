@@ -4,9 +4,9 @@ Every id is written into the ledger before it is delivered, so it is delivered a
 lies in an open gap, or ahead of the cursor, until it is delivered or reported: so it is never silently missing.
 
 Two sides enter here: :mod:`gapless.controller.feed` what the socket says, :mod:`gapless.controller.rest_entry` what
-REST answers. Methods by kind. Questions: find, subscriptions, market_desired, all_answered, whole, has_gap,
-epoch_was_left. Data: deliver, deliver_account. Continuity: open_gap, filled, lose, doubt, announce_skipped, rejected.
-Epochs: enter_epoch, restart.
+REST answers. Methods by kind. Desires: desire, renounce, ask_again. Questions: find, subscriptions, market_desired,
+all_answered, whole, has_gap, epoch_was_left. Data: deliver, deliver_account. Continuity: open_gap, filled, lose, doubt,
+announce_skipped, rejected. Epochs: enter_epoch, restart.
 """
 
 from collections import deque
@@ -54,17 +54,13 @@ class Books:
         self.stats: Final = FeedStats()
         self.changed: Final = Signal()
         """Notified when a gap opens or closes, or a stream is answered: what the reconciler waits for."""
-        tracker = SequenceTracker(jump_max=config.sequence_jump_max, intervals_max=config.open_intervals_max)
-        self._by_key = {
-            (stream.channel, stream.symbol): Subscription(
-                stream=stream,
-                ledger=tracker.ledger(stream.channel, stream.symbol),
-                is_account=exchange.is_account(stream),
-                healable=config.reconciliation_enabled
-                and (exchange.is_account(stream) or exchange.has_history(stream)),
-            )
-            for stream in streams
-        }
+        self.generation = 0
+        self.desires_changed: Final = Signal()
+        """Notified when a stream is desired, desired no more, or to be asked for again."""
+        self._exchange = exchange
+        self._reconciles = config.reconciliation_enabled
+        self._tracker = SequenceTracker(jump_max=config.sequence_jump_max, intervals_max=config.open_intervals_max)
+        self._by_key = {(stream.channel, stream.symbol): self._opened(stream) for stream in streams}
         self._loss_reason = "no_history" if config.reconciliation_enabled else "reconciliation_disabled"
         self._left: deque[str] = deque(maxlen=_EPOCHS_REMEMBERED)
         self.began_at: Final = rfc3339(wall_clock())
@@ -72,9 +68,53 @@ class Books:
         self.epoch: str | None = None
         self.epoch_confirmed = False
         """Whether a socket has spoken of the epoch; what REST alone announced may come from a lagging replica."""
-        self.generation = 0
         self.socket_open = False
         """Whether this generation's socket has said WELCOME and is not known to be gone."""
+
+    def _opened(self, stream: Stream) -> Subscription:
+        is_account = self._exchange.is_account(stream)
+        return Subscription(
+            stream=stream,
+            ledger=self._tracker.ledger(stream.channel, stream.symbol),
+            is_account=is_account,
+            healable=self._reconciles and (is_account or self._exchange.has_history(stream)),
+            generation=self.generation,
+        )
+
+    # -- desires -------------------------------------------------------------------------------------------------------
+
+    def desire(self, stream: Stream) -> None:
+        """The app wants this stream, too; nothing happens if it did already."""
+        key = (stream.channel, stream.symbol)
+        if key not in self._by_key:
+            self._by_key[key] = self._opened(stream)
+            self._desires_differ(f"{stream} is being subscribed")
+
+    def renounce(self, stream: Stream) -> None:
+        """The app wants this stream no more: nothing of it is owed, and what was missing is reported.
+
+        Raises:
+            KeyError: it is not desired.
+        """
+        subscription = self._by_key.pop((stream.channel, stream.symbol))
+        self._tracker.forget(stream.channel, stream.symbol)
+        self.lose(subscription, subscription.ledger.lose_all(), "unsubscribed")
+        # A reply in flight knows nothing of what is desired now.
+        subscription.resets += 1
+        subscription.ended = True
+        self.desires_changed.notify()
+
+    def ask_again(self, subscription: Subscription, reason: str) -> None:
+        """The socket must end this stream and begin it anew; what was missed meanwhile is a gap."""
+        subscription.ask_again()
+        self._desires_differ(f"{subscription.stream} is asked for again: {reason}")
+
+    def _desires_differ(self, reason: str) -> None:
+        self.desires_changed.notify()
+        self.changed.notify()
+        self._on_gap(reason)
+
+    # -- questions -----------------------------------------------------------------------------------------------------
 
     def find(self, channel: str, symbol: str) -> Subscription | None:
         """The desired stream of that name."""

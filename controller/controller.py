@@ -23,7 +23,7 @@ from gapless.controller.backoff import EARNED_AFTER_S, ReconnectBackoff
 from gapless.controller.books import Books
 from gapless.controller.collector import Collector
 from gapless.controller.config import NetworkConfig
-from gapless.controller.errors import ReconnectExhaustedError
+from gapless.controller.errors import ConfigurationError, ReconnectExhaustedError
 from gapless.controller.events import AnyEvent, ReconnectGaveUp, StateChanged
 from gapless.controller.exchange import Exchange
 from gapless.controller.feed import LiveFeed
@@ -31,6 +31,7 @@ from gapless.controller.groups import reraise, unwrapped
 from gapless.controller.heartbeat import HeartbeatManager
 from gapless.controller.rate_limiter import RestRateLimiter
 from gapless.controller.rest import RestClient, RestStats
+from gapless.controller.rotation import Rotation
 from gapless.controller.runtime import LinkStatus, Runtime
 from gapless.controller.signal import Signal
 from gapless.controller.silence import QuietMarket
@@ -51,9 +52,9 @@ class ConnectionController:
     """Keeps one feed whole. Built and run by :func:`~gapless.controller.opening.open_controller`.
 
     Iterate over it for events; one consumer at a time. Methods by kind. Data: ``async for``, :meth:`batches`. State:
-    :attr:`state`, :attr:`history`, :meth:`wait_for`. Control: :meth:`reconnect`. Figures: :attr:`stats`,
-    :attr:`rest_stats`, :attr:`rest_budget`, :attr:`round_trip_s`, :attr:`running`, :meth:`freshness`,
-    :attr:`open_gaps`.
+    :attr:`state`, :attr:`history`, :meth:`wait_for`. Control: :attr:`streams`, :meth:`subscribe`, :meth:`unsubscribe`,
+    :meth:`reconnect`, :meth:`rotate`. Figures: :attr:`stats`, :attr:`rest_stats`, :attr:`rest_budget`,
+    :attr:`round_trip_s`, :attr:`running`, :meth:`freshness`, :attr:`open_gaps`.
     """
 
     def __init__(
@@ -87,7 +88,6 @@ class ConnectionController:
             config=config,
             exchange=exchange,
             transport=transport,
-            streams=tuple(streams),
             books=books,
             feed=LiveFeed(books),
             collector=Collector(
@@ -107,6 +107,7 @@ class ConnectionController:
             ),
             heartbeat=HeartbeatManager(config.heartbeat_interval, config.heartbeat_timeout, on_health_change),
             quiet=QuietMarket(window_s=config.ws_idle_timeout, window_max_s=config.heartbeat_interval),
+            rotation=Rotation(config.rotate_after),
             wall_clock=wall_clock,
             evidence=evidence,
             examined=Signal(),
@@ -163,10 +164,51 @@ class ConnectionController:
 
     # -- control ------------------------------------------------------------------------------------------------------
 
+    @property
+    def streams(self) -> Sequence[Stream]:
+        """What is desired now."""
+        return tuple(each.stream for each in self._runtime.books.subscriptions)
+
+    def subscribe(self, *streams: Stream) -> None:
+        """Keep these streams whole, too; those that are desired already change nothing.
+
+        Takes effect at once where a socket is open, and with each later one. CONNECTED waits for the venue's answer; a
+        refusal is a ``StreamRejected`` event.
+
+        Raises:
+            ConfigurationError: a stream that can never work; then none of them is subscribed.
+        """
+        for stream in streams:
+            self._runtime.exchange.check(stream)
+        for stream in streams:
+            self._runtime.books.desire(stream)
+
+    def unsubscribe(self, *streams: Stream) -> None:
+        """Want these streams no more. Nothing of them is owed from now on; what was missing is ``ContinuityLost``.
+
+        What the app has not taken out of the buffer yet still comes. Subscribed again, a stream starts anew.
+
+        Raises:
+            ConfigurationError: a stream that is not desired; then all of them stay.
+        """
+        unknown = [str(each) for each in streams if each not in self.streams]
+        if unknown:
+            desired = ", ".join(map(str, self.streams)) or "none"
+            raise ConfigurationError(f"not subscribed: {', '.join(unknown)}; subscribed are: {desired}")
+        for stream in dict.fromkeys(streams):
+            self._runtime.books.renounce(stream)
+
     def reconnect(self, reason: str = "the app asked for it") -> None:
         """Drop the connection and dial anew; spent attempts start over. No effect while an attempt is under way."""
         self._runtime.backoff.reset()
         self._supervisor.post(Claim(trigger=Trigger.RECONNECT_REQUESTED, reason=reason))
+
+    def rotate(self, reason: str = "the app asked for it") -> None:
+        """Replace the socket by a successor without losing, repeating or delaying anything; needs a link that is good.
+
+        With no such link it happens once there is one.
+        """
+        self._runtime.rotation.ask(reason)
 
     # -- figures ------------------------------------------------------------------------------------------------------
 
@@ -230,12 +272,13 @@ class ConnectionController:
 
     def _gap_found(self, reason: str) -> None:
         books = self._runtime.books
-        self._supervisor.post(Claim(trigger=Trigger.GAP_FOUND, reason=reason, still_true=lambda: books.has_gap))
+        self._supervisor.post(Claim(trigger=Trigger.GAP_FOUND, reason=reason, still_true=lambda: not books.whole))
 
     def _transition(self, row: Row, claim: Claim) -> None:
         """What a transition changes besides the state. Synchronous: the next claim sees all of it."""
         runtime, now = self._runtime, trio.current_time()
         runtime.verifying = row.target is State.SILENT
+        runtime.link_is_good = row.target in {State.RESYNCING, State.CONNECTED}
         retry_in_s: float | None = None
         gave_up = False
         match row.target:

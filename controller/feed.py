@@ -44,6 +44,12 @@ class LiveFeed:
         for subscription in self._books.subscriptions:
             subscription.start_generation(generation)
 
+    def rotate(self, generation: int) -> None:
+        """A successor's socket speaks from now on. What was answered and owed stays; it has shown nothing yet."""
+        self._books.generation = generation
+        for subscription in self._books.subscriptions:
+            subscription.live_seen = False
+
     def socket_closed(self) -> None:
         """This generation's socket is gone."""
         self._books.socket_open = False

@@ -8,26 +8,30 @@ from typing import TYPE_CHECKING
 import trio
 
 from gapless.controller.rate_limiter import Priority
+from gapless.controller.subscription import Subscription
 
 if TYPE_CHECKING:
     from gapless.controller.runtime import Runtime
-    from gapless.controller.subscription import Subscription
     from gapless.controller.supervisor import Lease
 
 
 async def run(runtime: "Runtime", _lease: "Lease") -> None:
-    """Poll every stream, the most recently active first."""
-    by_activity = sorted(runtime.books.subscriptions, key=lambda each: each.last_data_at, reverse=True)
+    """Poll every stream, the most recently active first; streams come and go."""
+    begun: set[Subscription] = set()
     async with trio.open_nursery() as nursery:
-        for subscription in by_activity:
-            if subscription.is_account or runtime.exchange.has_history(subscription.stream):
-                nursery.start_soon(_testify, runtime, subscription)
-                nursery.start_soon(_collect, runtime, subscription)
+        while True:
+            new = [each for each in runtime.books.subscriptions if each not in begun]
+            for subscription in sorted(new, key=lambda each: each.last_data_at, reverse=True):
+                if subscription.is_account or runtime.exchange.has_history(subscription.stream):
+                    nursery.start_soon(_testify, runtime, subscription)
+                    nursery.start_soon(_collect, runtime, subscription)
+            begun = set(runtime.books.subscriptions)
+            await runtime.books.desires_changed.wait()
 
 
 async def _collect(runtime: "Runtime", subscription: "Subscription") -> None:
     """Open gaps first, so that they are not evicted meanwhile, then what lies beyond the cursor."""
-    while True:
+    while not subscription.ended:
         started_at = trio.current_time()
         await runtime.collector.fill(subscription)
         # A snapshot names no epoch: before the first WELCOME or history reply nobody could say whose ids they are.
@@ -42,7 +46,7 @@ async def _testify(runtime: "Runtime", subscription: "Subscription") -> None:
 
     A task of its own, since a gap fill that hangs must not hold up the verdict.
     """
-    while not subscription.is_account:
+    while not subscription.is_account and not subscription.ended:
         if not runtime.verifying:
             await runtime.examined.wait()
         started_at = trio.current_time()

@@ -89,8 +89,8 @@ class HeartbeatManager:
 
 async def run(runtime: "Runtime", lease: "Lease") -> None:
     """Send PINGs by the clock, whatever else is sent, and claim PONG_OVERDUE."""
-    manager, link = runtime.heartbeat, runtime.link
-    await link.opened.wait()
+    manager = runtime.heartbeat
+    await runtime.link.opened.wait()
     next_ping_at = trio.current_time() + manager.interval
     while True:
         await trio.sleep_until(min(next_ping_at, manager.overdue_at()))
@@ -121,10 +121,11 @@ async def send_ping(runtime: "Runtime", lease: "Lease") -> str:
 
 
 def _judge(runtime: "Runtime", lease: "Lease", sent_at: float) -> None:
-    link, manager = runtime.link, runtime.heartbeat
+    manager = runtime.heartbeat
 
     def nothing_since() -> bool:
-        return link.last_frame_at <= sent_at
+        # A successor that took over meanwhile is younger than the PING: its WELCOME is a frame since.
+        return runtime.link.last_frame_at <= sent_at
 
     if not nothing_since():
         logger.warning("a PING was not answered within {} s, but frames came since", manager.timeout)

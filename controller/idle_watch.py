@@ -18,8 +18,6 @@ meanwhile is read first. Also the pause before a claim is looked at again. Leave
 async def run(runtime: "Runtime", lease: "Lease") -> None:
     """Claim IDLE once no market data came for the idle window. Starts at the last SUBSCRIBED."""
     await runtime.link.subscribed.wait()
-    if not runtime.books.market_desired:
-        await trio.sleep_forever()
     started_at = trio.current_time()
 
     def idle_at() -> float:
@@ -27,9 +25,13 @@ async def run(runtime: "Runtime", lease: "Lease") -> None:
         return max(started_at, last_data_at) + runtime.quiet.window_s(last_data_at)
 
     def is_idle() -> bool:
-        return trio.current_time() >= idle_at()
+        return runtime.books.market_desired and trio.current_time() >= idle_at()
 
     while True:
+        if not runtime.books.market_desired:
+            await runtime.books.desires_changed.wait()
+            started_at = trio.current_time()
+            continue
         # A window that quiet verdicts have doubled shrinks when data comes: look again at least once a plain window.
         due_at = min(idle_at(), trio.current_time() + runtime.config.ws_idle_timeout)
         await trio.sleep_until(due_at)

@@ -1,168 +1,145 @@
-"""The link: dials, subscribes, reads; owns the socket of one generation."""
+"""The link: owns the socket that leads, and replaces it by a successor when a rotation is due.
 
-from collections.abc import Sequence
+A rotation is the link's own business: the state machine only hears that it happened. The successor is dialled and
+subscribed while its predecessor delivers. It takes the lead once the predecessor has passed each of the successor's
+marks, so that nothing lies between the two; what both delivered drops as duplicates. A predecessor that is slow is
+waited for a second: then the difference is a gap like any other. A successor that fails changes nothing.
+"""
+
 from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 import trio
 from loguru import logger
 
-from gapless.controller.errors import InvalidMessageError, LinkError
-from gapless.controller.exchange import (
-    AccountUpdate,
-    Goodbye,
-    MarketUpdate,
-    Message,
-    Pong,
-    Rejected,
-    Subscribed,
-    Welcome,
-)
-from gapless.controller.stream import Stream
-from gapless.controller.transports import Connection
+from gapless.controller.runtime import LinkStatus
+from gapless.controller.session import Session
+from gapless.controller.waiting_room import WaitingRoom
 from gapless.states import Trigger
 
 if TYPE_CHECKING:
     from gapless.controller.runtime import Runtime
     from gapless.controller.supervisor import Lease
 
+_PASSED_WITHIN_S: Final = 1.0
+"""Seconds a predecessor has to pass the marks of its successor; many round trips."""
+
 
 async def run(runtime: "Runtime", lease: "Lease") -> None:
-    """One attempt and, if it succeeds, the life of its socket; claims LINK_LOST when that is over."""
-    backoff, timeout_s = runtime.backoff, runtime.config.attempt_timeout
+    """One attempt and, if it succeeds, the life of its sockets; claims LINK_LOST when that is over."""
+    backoff = runtime.backoff
     await trio.sleep_until(backoff.earliest(trio.current_time()))
     backoff.attempt_started(trio.current_time())
-    attempt = trio.CancelScope(deadline=trio.current_time() + timeout_s)
-    session = _Session(runtime, lease, attempt)
     logger.info("attempt of generation {}", runtime.link.generation)
+    link = _Link(runtime, lease)
     try:
-        with attempt:
-            await session.run()
-        reason = f"timed out: {session.phase} took more than {timeout_s:g} s"
-    except LinkError as error:
-        reason = str(error)
-        if error.retry_after_s:
-            backoff.floor(trio.current_time() + error.retry_after_s)
+        reason = await link.run()
     finally:
         runtime.feed.socket_closed()
     logger.info("link of generation {} lost: {}", runtime.link.generation, reason)
     lease.emit(Trigger.LINK_LOST, reason)
 
 
-_NAMELESS_GRACE_S: Final = 1.0
-"""Seconds a SUBSCRIBED may follow a REJECTED that names no streams. They are sent together; a second is many round
-trips."""
+class _Link:
+    """The session that leads, and now and then its successor."""
 
-
-class _Session:
-    """Reads one socket and enters what it says. ``attempt`` has a deadline until every stream is answered."""
-
-    def __init__(self, runtime: "Runtime", lease: "Lease", attempt: trio.CancelScope) -> None:
+    def __init__(self, runtime: "Runtime", lease: "Lease") -> None:
         self._runtime = runtime
-        self._attempt = attempt
         self._lease = lease
-        self._link = runtime.link
-        self._request_id = f"s-{runtime.link.generation}"
-        self._acknowledged = False
-        self._nameless: Rejected | None = None
-        self._nameless_came = trio.Event()
-        self.phase = "the handshake"
+        self._leader = self._session(runtime.link, f"s-{runtime.link.generation}", leads=True)
+        self._lost = ""
 
-    async def run(self) -> None:
-        """Dial, subscribe, read until the socket ends."""
-        runtime = self._runtime
-        runtime.feed.on_data = partial(self._lease.emit, Trigger.DATA_FLOWS, "market data")
-        async with runtime.transport.connect(runtime.exchange.websocket_url) as connection:
-            self._link.open(connection)
-            logger.info("connected, generation {}", self._link.generation)
-            self.phase = "the subscription"
-            for frame in runtime.exchange.subscribe(runtime.streams, self._request_id):
-                await connection.send(frame)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._settle_nameless)
-                await self._read(connection)
+    async def run(self) -> str:
+        """Live until the leading session ends; says why it ended."""
+        self._runtime.feed.on_data = partial(self._lease.emit, Trigger.DATA_FLOWS, "market data")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._carry, self._leader, nursery)
+            nursery.start_soon(self._rotate_when_due, nursery)
+        return self._lost
 
-    async def _read(self, connection: Connection) -> NoReturn:
+    def _session(self, link: LinkStatus, name: str, *, leads: bool) -> Session:
+        session: Session
+
+        def is_live() -> bool:
+            return self._lease.live and not session.retired
+
+        def on_change() -> None:
+            self._advance(session)
+
+        session = Session(self._runtime, link, name=name, is_live=is_live, on_change=on_change, leads=leads)
+        return session
+
+    async def _carry(self, session: Session, nursery: trio.Nursery) -> None:
+        reason = await session.run()
+        if session is self._leader:
+            self._lost = reason
+            nursery.cancel_scope.cancel()
+        elif not session.retired:
+            session.retired = True
+            self._runtime.rotation.failed(reason)
+
+    def _advance(self, session: Session) -> None:
+        """Something about the subscriptions of a session, or the data a successor keeps, has changed."""
+        if session is not self._leader:
+            self._runtime.rotation.changed.notify()
+        elif session.is_subscribed and not self._runtime.books.market_desired:
+            self._lease.emit(Trigger.DATA_FLOWS, "all streams acknowledged")
+
+    # -- rotation ------------------------------------------------------------------------------------------------------
+
+    async def _rotate_when_due(self, nursery: trio.Nursery) -> None:
+        """Replace the leading socket each time it has grown old, or the app asks."""
+        rotation, backoff = self._runtime.rotation, self._runtime.backoff
         while True:
-            frames = await connection.receive()
-            if not self._lease.live:
-                # The scope is cancelled already: what was read in the same instant has no effect.
-                await trio.sleep_forever()
-            self._enter(frames)
+            await self._leader.link.subscribed.wait()
+            reason = await rotation.wait_due(self._leader.opened_at)
+            await trio.sleep_until(backoff.earliest(trio.current_time()))
+            backoff.attempt_started(trio.current_time())
+            logger.info("rotation: {}", reason)
+            successor = self._session(LinkStatus(0), f"r-{rotation.begun}", leads=False)
+            nursery.start_soon(self._carry, successor, nursery)
+            if await self._may_lead(successor):
+                self._take_over(successor, reason)
+            elif not successor.retired:
+                successor.retire()
+                rotation.failed("the socket in use is in doubt, or the new one speaks of an epoch already left")
 
-    def _enter(self, frames: Sequence[str | bytes]) -> None:
-        """One batch: the clocks are read once."""
-        now, received_at = trio.current_time(), self._runtime.wall_clock()
-        decode, feed = self._runtime.exchange.decode, self._runtime.feed
-        self._link.last_frame_at = now
-        for frame in frames:
-            try:
-                message = decode(frame)
-            except InvalidMessageError as error:
-                self._runtime.books.stats.invalid_messages += 1
-                logger.warning("a frame is skipped: {}", error)
-                continue
-            if isinstance(message, MarketUpdate):
-                feed.market(message, now=now, received_at=received_at)
-            elif isinstance(message, AccountUpdate):
-                feed.account(message, now=now, received_at=received_at)
+    async def _may_lead(self, successor: Session) -> bool:
+        """Wait until the successor may lead; False: it failed, or the leading socket is not proven good."""
+        while not successor.retired:
+            if successor.is_subscribed and successor.waiting is not None:
+                passed_by = (successor.link.subscribed_at or 0.0) + _PASSED_WITHIN_S
+                if self._passed(successor.waiting) or trio.current_time() >= passed_by:
+                    return self._runtime.link_is_good and not self._is_of_the_past(successor.waiting)
             else:
-                self._control(message, now)
+                passed_by = float("inf")
+            with trio.move_on_at(passed_by):
+                await self._runtime.rotation.changed.wait()
+        return False
 
-    def _control(self, message: Message, now: float) -> None:
-        runtime = self._runtime
-        match message:
-            case Pong():
-                round_trip_s = runtime.heartbeat.handle_pong(message.request_id, now)
-                if round_trip_s is not None:
-                    logger.debug("PONG {} after {:.3f} s", message.request_id, round_trip_s)
-                    runtime.evidence.notify()
-            case Welcome():
-                runtime.feed.welcome(message.epoch)
-            case Subscribed():
-                marks = message.marks if message.marks is not None else dict.fromkeys(self._unanswered())
-                for stream, mark in marks.items():
-                    runtime.feed.acknowledge(stream, mark)
-                if self._nameless is not None:
-                    self._reject(self._unanswered(), self._nameless)
-                self._acknowledged = True
-                self._check_subscribed()
-            case Rejected():
-                if message.streams is not None:
-                    self._reject(message.streams, message)
-                elif self._acknowledged:
-                    self._reject(self._unanswered(), message)
-                else:
-                    # It means the streams that SUBSCRIBED omits, and SUBSCRIBED is still to come.
-                    self._nameless = message
-                    self._nameless_came.set()
-                self._check_subscribed()
-            case Goodbye():
-                logger.info("the server says goodbye: {} (retry after {} s)", message.reason, message.retry_after_s)
-                runtime.backoff.floor(now + message.retry_after_s)
-            case _:
-                pass
+    def _is_of_the_past(self, room: WaitingRoom) -> bool:
+        return room.epoch is not None and self._runtime.books.epoch_was_left(room.epoch)
 
-    def _unanswered(self) -> list[Stream]:
-        return [each.stream for each in self._runtime.books.subscriptions if not each.answered]
+    def _passed(self, room: WaitingRoom) -> bool:
+        """Whether nothing lies between what the leading socket has delivered and what the successor will."""
+        books = self._runtime.books
+        if room.is_full or room.epoch != books.epoch:
+            return True
+        known = ((books.find(stream.channel, stream.symbol), mark) for stream, mark in room.marks.items())
+        return all(mark is None or each is None or (each.ledger.highest_issued or 0) >= mark for each, mark in known)
 
-    def _reject(self, streams: Sequence[Stream], message: Rejected) -> None:
-        for stream in streams:
-            self._runtime.feed.reject(stream, message.code, message.message)
-
-    async def _settle_nameless(self) -> None:
-        """No SUBSCRIBED follows: then a REJECTED without names meant every stream."""
-        await self._nameless_came.wait()
-        await trio.sleep(_NAMELESS_GRACE_S)
-        if self._nameless is not None and not self._acknowledged:
-            self._acknowledged = True
-            self._reject(self._unanswered(), self._nameless)
-            self._check_subscribed()
-
-    def _check_subscribed(self) -> None:
-        if self._runtime.books.all_answered and not self._link.subscribed.is_set():
-            self._link.mark_subscribed(trio.current_time())
-            self._attempt.deadline = float("inf")
-            logger.info("subscribed, generation {}", self._link.generation)
-            if not self._runtime.books.market_desired:
-                self._lease.emit(Trigger.DATA_FLOWS, "all streams acknowledged")
+    def _take_over(self, successor: Session, reason: str) -> None:
+        """Synchronous: no frame of either socket is read between the last of the one and the first of the other."""
+        runtime, predecessor = self._runtime, self._leader
+        link = successor.link
+        link.generation = runtime.link.generation + 1
+        # An account feed earns its next retry by the age of its subscription, which a rotation does not interrupt.
+        link.subscribed_at = predecessor.link.subscribed_at
+        runtime.link = link
+        runtime.heartbeat.forget()
+        runtime.feed.rotate(link.generation)
+        self._leader = successor
+        predecessor.retire()
+        successor.lead()
+        runtime.rotation.done()
+        self._lease.emit(Trigger.ROTATED, reason)

@@ -1,6 +1,6 @@
 """What the activities of one controller share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import trio
@@ -13,9 +13,9 @@ from gapless.controller.errors import LinkError
 from gapless.controller.exchange import Exchange
 from gapless.controller.feed import LiveFeed
 from gapless.controller.heartbeat import HeartbeatManager
+from gapless.controller.rotation import Rotation
 from gapless.controller.signal import Signal
 from gapless.controller.silence import QuietMarket
-from gapless.controller.stream import Stream
 from gapless.controller.transports import Connection, Transport
 
 
@@ -62,13 +62,13 @@ class Runtime:
     config: NetworkConfig
     exchange: Exchange
     transport: Transport
-    streams: Sequence[Stream]
     books: Books
     feed: LiveFeed
     collector: Collector
     backoff: ReconnectBackoff
     heartbeat: HeartbeatManager
     quiet: QuietMarket
+    rotation: Rotation
     wall_clock: Callable[[], float]
     evidence: Signal
     """Notified when REST has answered or a PONG came: what the verifier waits for."""
@@ -78,5 +78,7 @@ class Runtime:
     """The current generation."""
     retry_at: float | None = None
     """Monotonic seconds of the next attempt; None: no attempt is planned."""
+    link_is_good: bool = False
+    """Whether the state says so: RESYNCING or CONNECTED."""
     verifying: bool = False
     """Whether REST is asked as a witness, ahead of everything else."""

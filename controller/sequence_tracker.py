@@ -234,6 +234,10 @@ class SequenceTracker:
             self._ledgers[key] = StreamLedger(jump_max=self._jump_max, intervals_max=self._intervals_max)
         return self._ledgers[key]
 
+    def forget(self, channel: str, symbol: str) -> None:
+        """Close the books of one stream; asked for again, it has new ones."""
+        self._ledgers.pop((channel, symbol), None)
+
     def update(self, channel: str, symbol: str, sequence_id: int) -> Gap | None:
         """Enter one id; the gap it opened, or None. Duplicates and late ids change no cursor."""
         ledger = self.ledger(channel, symbol)

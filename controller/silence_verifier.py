@@ -35,7 +35,7 @@ async def _decide(runtime: "Runtime", lease: "Lease", silence: Silence) -> None:
     while True:
         now = trio.current_time()
         silence.pong_rtt_s = runtime.heartbeat.answered_since(silence.began_at)
-        witnesses = [each for each in witnesses if not each.rejected]
+        witnesses = [each for each in witnesses if not each.rejected and not each.ended]
         judgement, reason = silence.judge(now, witnesses, runtime.books.epoch)
         if judgement is Judgement.PENDING:
             with trio.move_on_after(max(silence.next_look_at() - now, 0.001)):

@@ -1,6 +1,7 @@
 """What the controller knows about one subscribed stream. Pure."""
 
 from dataclasses import dataclass, field
+from itertools import count
 
 from gapless.controller.exchange import HistoryPage
 from gapless.controller.sequence_tracker import StreamLedger
@@ -36,7 +37,10 @@ class RestHead:
     asked_at: float
 
 
-@dataclass(slots=True, kw_only=True)
+_tokens = count(1)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class Subscription:
     """One desired stream: its books, and what this connection generation and REST said about it."""
 
@@ -46,7 +50,11 @@ class Subscription:
     healable: bool
     """Whether a gap can be filled at all: by history, or for an account stream by a snapshot."""
 
-    # Over the life of the controller.
+    # Over the life of the subscription.
+    token: int = field(default_factory=lambda: next(_tokens))
+    """Tells one wish for this stream from the next: a socket that was asked for another one must be asked again."""
+    ended: bool = False
+    """Whether the app wants it no more; what still arrives for it is dropped."""
     owed: bool = False
     """Whether a subscription was acknowledged with a mark; a later epoch is owed from id 1 anyway."""
     resets: int = 0
@@ -82,6 +90,11 @@ class Subscription:
 
     # Over REST.
     rest_head: RestHead | None = None
+
+    def ask_again(self) -> None:
+        """This stream must be ended and begun anew on the socket."""
+        self.token = next(_tokens)
+        self.answered = False
 
     def start_generation(self, generation: int) -> None:
         """A new socket: nothing the old one said counts any more."""

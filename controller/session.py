@@ -1,0 +1,262 @@
+"""One socket: dialled, subscribed, kept in line with what is desired, read.
+
+A session either *leads*: what it says is entered at once; or it is a successor in waiting: it is subscribed like any
+other, but what it says is kept until it takes the lead. So a rotation needs no second way of reading a socket.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import trio
+from loguru import logger
+
+from gapless.controller.errors import InvalidMessageError, LinkError
+from gapless.controller.exchange import (
+    AccountUpdate,
+    Goodbye,
+    MarketUpdate,
+    Message,
+    Pong,
+    Rejected,
+    Subscribed,
+    Unsubscribed,
+    Welcome,
+)
+from gapless.controller.signal import Signal
+from gapless.controller.subscription_dialog import Change, Refusal, SubscriptionDialog
+from gapless.controller.transports import Connection
+from gapless.controller.waiting_room import WaitingRoom
+
+if TYPE_CHECKING:
+    from gapless.controller.runtime import LinkStatus, Runtime
+
+_NAMELESS_GRACE_S: Final = 1.0
+"""Seconds a SUBSCRIBED may follow a REJECTED that names no streams. They are sent together; a second is many round
+trips."""
+
+
+class Session:
+    """One socket from dialling to its end.
+
+    Args:
+        link: its status, as the other activities see it once it leads.
+        is_live: whether what it reads still has an effect; asked after every wait.
+        on_change: called when its subscriptions have changed, and by a successor when it has kept something.
+        leads: False: keep what the socket says until :meth:`lead`.
+    """
+
+    def __init__(
+        self,
+        runtime: "Runtime",
+        link: "LinkStatus",
+        *,
+        name: str,
+        is_live: Callable[[], bool],
+        on_change: Callable[[], None],
+        leads: bool = True,
+    ) -> None:
+        self._runtime = runtime
+        self._is_live = is_live
+        self._on_change = on_change
+        self._dialog = SubscriptionDialog(name)
+        self._nameless_came = Signal()
+        self._scope = trio.CancelScope()
+        self._phase = "the handshake"
+        self.link = link
+        self.opened_at = float("inf")
+        """Monotonic seconds of the handshake's end."""
+        self.retired = False
+        """Whether it is over: a successor has taken over, or it was a successor itself and failed."""
+        self.waiting: WaitingRoom | None = None if leads else WaitingRoom()
+        """Where a successor keeps what it heard; None: this session leads."""
+
+    async def run(self) -> str:
+        """Dial, subscribe, read until the socket ends; says why it ended."""
+        self._expect_answers()
+        try:
+            with self._scope:
+                await self._converse()
+        except LinkError as error:
+            if error.retry_after_s:
+                self._runtime.backoff.floor(trio.current_time() + error.retry_after_s)
+            return str(error)
+        return f"timed out: {self._phase} took more than {self._runtime.config.attempt_timeout:g} s"
+
+    def retire(self) -> None:
+        """End the socket: a successor has taken over."""
+        self.retired = True
+        self._scope.cancel()
+
+    @property
+    def is_subscribed(self) -> bool:
+        """Whether every desired stream was asked for and answered on this socket."""
+        change = self._dialog.change(self._runtime.books.subscriptions)
+        return self.link.opened.is_set() and self._dialog.all_answered and not change.begin
+
+    def lead(self) -> None:
+        """Enter what was kept, in order; from now on everything is entered at once."""
+        room, self.waiting = self.waiting, None
+        if room is None:
+            return
+        self._runtime.feed.welcome(room.epoch)
+        for stream, mark in room.marks.items():
+            self._runtime.feed.acknowledge(stream, mark)
+        for refusal in room.refusals:
+            self._refuse(refusal)
+        for message, now, received_at in room.data:
+            self._data(message, now, received_at)
+
+    async def _converse(self) -> None:
+        runtime = self._runtime
+        async with runtime.transport.connect(runtime.exchange.websocket_url) as connection:
+            self.link.open(connection)
+            self.opened_at = trio.current_time()
+            logger.info("connected, {}", self._role())
+            self._phase = "the subscription"
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._keep_desired, connection)
+                nursery.start_soon(self._settle_nameless)
+                await self._read(connection)
+
+    def _role(self) -> str:
+        return f"generation {self.link.generation}" if self.waiting is None else "as a successor"
+
+    # -- what is said --------------------------------------------------------------------------------------------------
+
+    async def _keep_desired(self, connection: Connection) -> NoReturn:
+        """Ask for what is desired and not asked for yet, end what is desired no more; again at each change."""
+        books = self._runtime.books
+        while True:
+            change = self._dialog.change(books.subscriptions)
+            if not change.begin and not change.end:
+                self._check_answered()
+                await books.desires_changed.wait()
+                continue
+            try:
+                await self._ask(connection, change)
+            except LinkError as error:
+                # The reader meets the same end and says so.
+                logger.debug("a subscription could not be sent: {}", error)
+                await trio.sleep_forever()
+
+    async def _ask(self, connection: Connection, change: Change) -> None:
+        exchange, dialog = self._runtime.exchange, self._dialog
+        if change.end:
+            dialog.ended(change.end)
+            for frame in exchange.unsubscribe(change.end, dialog.next_id()):
+                await connection.send(frame)
+        if change.begin:
+            request_id = dialog.next_id()
+            dialog.asked(request_id, change.begin)
+            self._expect_answers()
+            for frame in exchange.subscribe([each.stream for each in change.begin], request_id):
+                await connection.send(frame)
+
+    def _expect_answers(self) -> None:
+        """The peer has so long to answer; what is asked later in one attempt does not prolong it."""
+        if self._scope.deadline == float("inf"):
+            self._scope.deadline = trio.current_time() + self._runtime.config.attempt_timeout
+
+    # -- what is heard -------------------------------------------------------------------------------------------------
+
+    async def _read(self, connection: Connection) -> NoReturn:
+        while True:
+            frames = await connection.receive()
+            if not self._is_live():
+                # The scope is cancelled already: what was read in the same instant has no effect.
+                await trio.sleep_forever()
+            self._enter(frames)
+
+    def _enter(self, frames: Sequence[str | bytes]) -> None:
+        """One batch: the clocks are read once."""
+        now, received_at = trio.current_time(), self._runtime.wall_clock()
+        decode, feed = self._runtime.exchange.decode, self._runtime.feed
+        self.link.last_frame_at = now
+        for frame in frames:
+            try:
+                message = decode(frame)
+            except InvalidMessageError as error:
+                self._runtime.books.stats.invalid_messages += 1
+                logger.warning("a frame is skipped: {}", error)
+                continue
+            if not isinstance(message, MarketUpdate | AccountUpdate):
+                self._control(message, now)
+            elif self.waiting is not None:
+                self.waiting.keep(message, now, received_at)
+            elif isinstance(message, MarketUpdate):
+                feed.market(message, now=now, received_at=received_at)
+            else:
+                feed.account(message, now=now, received_at=received_at)
+        if self.waiting is not None:
+            self._on_change()
+
+    def _data(self, message: MarketUpdate | AccountUpdate, now: float, received_at: float) -> None:
+        if isinstance(message, MarketUpdate):
+            self._runtime.feed.market(message, now=now, received_at=received_at)
+        else:
+            self._runtime.feed.account(message, now=now, received_at=received_at)
+
+    def _control(self, message: Message, now: float) -> None:
+        runtime = self._runtime
+        match message:
+            case Pong():
+                round_trip_s = runtime.heartbeat.handle_pong(message.request_id, now)
+                if round_trip_s is not None:
+                    logger.debug("PONG {} after {:.3f} s", message.request_id, round_trip_s)
+                    runtime.evidence.notify()
+            case Welcome():
+                self._welcome(message.epoch)
+            case Subscribed():
+                for stream, mark in self._dialog.taken(message).items():
+                    if self.waiting is not None:
+                        self.waiting.marks[stream] = mark
+                    else:
+                        runtime.feed.acknowledge(stream, mark)
+                self._conclude(self._dialog.refusals())
+            case Rejected():
+                refusal = self._dialog.refused(message)
+                self._conclude([refusal] if refusal is not None else self._dialog.refusals())
+                if self._dialog.has_nameless:
+                    self._nameless_came.notify()
+            case Goodbye():
+                logger.info("the server says goodbye: {} (retry after {} s)", message.reason, message.retry_after_s)
+                runtime.backoff.floor(now + message.retry_after_s)
+            case Unsubscribed():
+                logger.info("ended, {}: {}", self._role(), message.streams or "all that was asked for")
+            case _:
+                pass
+
+    def _welcome(self, epoch: str | None) -> None:
+        if self.waiting is None:
+            self._runtime.feed.welcome(epoch)
+        else:
+            self.waiting.epoch = epoch
+
+    def _conclude(self, refusals: Sequence[Refusal]) -> None:
+        for refusal in refusals:
+            if self.waiting is not None:
+                self.waiting.refusals.append(refusal)
+            else:
+                self._refuse(refusal)
+        self._check_answered()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        for stream in refusal.streams:
+            self._runtime.feed.reject(stream, refusal.code, refusal.message)
+
+    async def _settle_nameless(self) -> NoReturn:
+        """No SUBSCRIBED follows: then a REJECTED without names meant every stream."""
+        while True:
+            while not self._dialog.has_nameless:
+                await self._nameless_came.wait()
+            await trio.sleep(_NAMELESS_GRACE_S)
+            self._conclude(self._dialog.refusals(grace_over=True))
+
+    def _check_answered(self) -> None:
+        if not self.is_subscribed:
+            return
+        self._scope.deadline = float("inf")
+        if not self.link.subscribed.is_set():
+            self.link.mark_subscribed(trio.current_time())
+            logger.info("subscribed, {}", self._role())
+        self._on_change()

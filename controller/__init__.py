@@ -33,7 +33,9 @@ from gapless.controller.events import (
 from gapless.controller.exchange import Exchange
 from gapless.controller.opening import open_controller
 from gapless.controller.rate_limiter import Priority, RestRateLimiter
+from gapless.controller.rest import RestStats
 from gapless.controller.sequence_tracker import Gap, SequenceTracker
+from gapless.controller.stats import FeedStats
 from gapless.controller.stream import Stream
 from gapless.states import State, Trigger
 
@@ -46,6 +48,7 @@ __all__ = [
     "ContinuityLost",
     "Event",
     "Exchange",
+    "FeedStats",
     "Gap",
     "GapFilled",
     "GapFound",
@@ -63,6 +66,7 @@ __all__ = [
     "ReconnectGaveUp",
     "RequestFailedError",
     "RestRateLimiter",
+    "RestStats",
     "SequenceTracker",
     "SnapshotMissed",
     "Source",

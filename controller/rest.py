@@ -89,12 +89,14 @@ class RestClient:
         response = await self._http.send(request, stream=True)
         try:
             body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > self._reply_size_max:
-                    raise RequestFailedError(
-                        f"{request.url.path}: the reply is larger than {self._reply_size_max} bytes"
-                    )
+            # Cancelled rather than left: httpx's generators must end by themselves, or they are collected half-way.
+            with trio.CancelScope() as reading:
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > self._reply_size_max:
+                        reading.cancel()
+            if len(body) > self._reply_size_max:
+                raise RequestFailedError(f"{request.url.path}: the reply is larger than {self._reply_size_max} bytes")
         finally:
             # The connection goes back to the pool, or is closed where the reply was not read to its end.
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):

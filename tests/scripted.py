@@ -64,6 +64,10 @@ class Socket:
     async def send(self, **message: object) -> None:
         await self._socket.send_message(msgspec.json.encode(message).decode())
 
+    async def send_raw(self, frame: str | bytes) -> None:
+        """Send what no venue should."""
+        await self._socket.send_message(frame)
+
     async def welcome(self, epoch: str | None = "e-1") -> None:
         """WELCOME, then wait for the client's SUBSCRIBE."""
         await self.send(type="WELCOME", session_id="x", **({} if epoch is None else {"epoch": epoch}))

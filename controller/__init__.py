@@ -32,7 +32,8 @@ from gapless.controller.events import (
 )
 from gapless.controller.exchange import Exchange
 from gapless.controller.opening import open_controller
-from gapless.controller.rate_limiter import Priority, RestRateLimiter
+from gapless.controller.priority import Priority
+from gapless.controller.rate_limiter import RestRateLimiter
 from gapless.controller.rest import RestStats
 from gapless.controller.sequence_tracker import Gap, SequenceTracker
 from gapless.controller.stats import FeedStats

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 
+import httpx
 import trio
 from loguru import logger
 
 from gapless.controller.answer import Answer, Entry
 from gapless.controller.books import Books
-from gapless.controller.errors import InvalidReplyError, RequestFailedError
+from gapless.controller.errors import CircuitOpenError, InvalidReplyError, RequestFailedError
 from gapless.controller.events import SnapshotMissed, Source
-from gapless.controller.exchange import Exchange, HistoryPage, HistoryQuery
-from gapless.controller.rate_limiter import Priority
+from gapless.controller.exchange import Exchange, HistoryPage, HistoryQuery, RestReply
+from gapless.controller.priority import Priority
 from gapless.controller.rest import RestClient
 from gapless.controller.rest_entry import enter_page, enter_snapshot
 from gapless.controller.signal import Signal
@@ -94,8 +95,11 @@ class Collector:
         failure = "a stale reply"
         try:
             request = self._exchange.snapshot_request(subscription.stream)
-            reply = await self._rest.fetch(request, priority=Priority.SNAPSHOT)
+            reply = await self._fetch(request, Priority.SNAPSHOT)
             snapshot = self._exchange.decode_snapshot(subscription.stream, reply)
+        except CircuitOpenError:
+            # Nothing was asked: that is no failed reading.
+            return False
         except (RequestFailedError, InvalidReplyError) as error:
             failure = self._complain(subscription, error)
             refused = isinstance(error, RequestFailedError) and error.is_refusal
@@ -118,6 +122,9 @@ class Collector:
         self._miss(subscription, failure)
         return True
 
+    async def _fetch(self, request: httpx.Request, priority: Priority) -> RestReply:
+        return await self._rest.fetch(request, priority=priority, weight=self._exchange.weight(request))
+
     def _miss(self, subscription: Subscription, reason: str) -> None:
         """No snapshot in this generation: say so, and that the ids it would have covered are lost."""
         stream, books = subscription.stream, self._books
@@ -138,7 +145,7 @@ class Collector:
             await self._books.delivery.wait_room(query.limit)
         asked = subscription.asked(trio.current_time())
         try:
-            reply = await self._rest.fetch(self._exchange.history_request(query), priority=priority)
+            reply = await self._fetch(self._exchange.history_request(query), priority)
             page = self._exchange.decode_history(reply)
         except (RequestFailedError, InvalidReplyError) as error:
             self._complain(subscription, error)

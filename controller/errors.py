@@ -10,6 +10,7 @@
         +-- InvalidReplyError   a REST reply that is not what the wire format says
         +-- LinkError           the socket could not be opened or is gone
         +-- RequestFailedError  a REST request failed for good: refused, or out of retries
+            +-- CircuitOpenError    not sent at all: the host failed too often and is left alone for a while
 """
 
 
@@ -64,3 +65,7 @@ class RequestFailedError(PeerError):
     def is_refusal(self) -> bool:
         """Whether the same request will be refused again: a 4xx that does not speak of load or time."""
         return self.status is not None and 400 <= self.status < 500 and self.status not in {408, 418, 425, 429}
+
+
+class CircuitOpenError(RequestFailedError):
+    """A REST request was not sent: the host failed so often in a row that it is left alone until a probe succeeds."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from gapless.controller.rate_limiter import Priority
+from gapless.controller.priority import Priority
 from gapless.controller.subscription import Subscription
 
 if TYPE_CHECKING:

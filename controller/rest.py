@@ -9,7 +9,8 @@ from loguru import logger
 
 from gapless.controller.errors import RequestFailedError
 from gapless.controller.exchange import RestReply
-from gapless.controller.rate_limiter import Priority, RestRateLimiter
+from gapless.controller.priority import Priority
+from gapless.controller.rate_limiter import RestRateLimiter
 
 _OK: Final = 200
 
@@ -52,18 +53,20 @@ class RestClient:
         self._max_retries = max_retries
         self.stats = RestStats()
 
-    async def fetch(self, request: httpx.Request, *, priority: Priority) -> RestReply:
+    async def fetch(self, request: httpx.Request, *, priority: Priority, weight: int = 1) -> RestReply:
         """Send until a reply of status 200 came.
 
         Raises:
-            RequestFailedError: refused (4xx), or out of retries.
+            RequestFailedError: refused (4xx), out of retries, or not sent because the host is left alone.
         """
         endpoint = f"{request.method} {request.url.raw_path.decode('ascii', 'replace')}"
 
         async def make_request() -> RestReply:
             return await self._send(request, endpoint)
 
-        reply = await self._limiter.retry_request(make_request, endpoint, self._max_retries, priority=priority)
+        reply = await self._limiter.retry_request(
+            make_request, endpoint, self._max_retries, priority=priority, weight=weight, client=id(self)
+        )
         if reply.status != _OK:
             raise RequestFailedError(f"{endpoint}: HTTP {reply.status}", status=reply.status)
         return reply

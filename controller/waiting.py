@@ -1,5 +1,6 @@
 """How long a peer asks us to wait. Pure."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
@@ -27,6 +28,24 @@ def retry_after_s(header: str | None, *, now: float | None = None) -> float:
     except ValueError:
         seconds = _until(text, now)
     return min(max(seconds, 0.0), RETRY_AFTER_MAX_S) if isfinite(seconds) else 0.0
+
+
+def asked_wait_s(headers: Mapping[str, str]) -> float:
+    """Seconds that a reply's ``Retry-After`` asks for.
+
+    A date is measured against the reply's own ``Date``, where it has one: the two clocks are the same.
+
+    Args:
+        headers: names in lower case.
+    """
+    return retry_after_s(headers.get("retry-after"), now=_unix_s(headers.get("date")))
+
+
+def _unix_s(text: str | None) -> float | None:
+    try:
+        return None if text is None else parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _until(text: str, now: float | None) -> float:

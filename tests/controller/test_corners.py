@@ -8,7 +8,7 @@ from gapless.controller import ConfigurationError, NetworkConfig, Source, Stream
 from gapless.controller.answer import Answer, Entry
 from gapless.controller.exchange import HistoryPage, HistoryQuery
 from gapless.controller.intervals import IntervalSet
-from gapless.controller.rate_limiter import RequestWindow
+from gapless.controller.request_window import RequestWindow
 from gapless.controller.rest_entry import enter_page
 from gapless.controller.waiting import retry_after_s
 from tests.controller import test_feed as live

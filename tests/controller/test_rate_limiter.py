@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from gapless.controller import ConfigurationError, Priority, RequestFailedError, RestRateLimiter
 from gapless.controller.exchange import RestReply
-from gapless.controller.rate_limiter import WINDOW_GUARD_S, RequestWindow
+from gapless.controller.request_window import WINDOW_GUARD_S, RequestWindow
 
 OK, LIMITED, BANNED, BROKEN = 200, 429, 418, 503
 PAUSE = 1.0
@@ -280,7 +280,7 @@ async def test_the_last_network_error_is_what_the_caller_sees(autojump_clock: Mo
 
 
 async def test_retry_delays_stop_growing_at_the_maximum(autojump_clock: MockClock) -> None:
-    limiter, host = RestRateLimiter(max_backoff=4.0), Host(*[reply(BROKEN)] * 5)
+    limiter, host = RestRateLimiter(max_backoff=4.0, circuit_failures=0), Host(*[reply(BROKEN)] * 5)
     await limiter.retry_request(host.request(), "/prices", 5)
     assert host.times == [0.0, 1.0, 3.0, 7.0, 11.0, 15.0]
 

@@ -201,12 +201,12 @@ async def test_a_host_that_is_down_is_left_alone_and_probed(autojump_clock: Mock
             await limiter.retry_request(make_request, "/prices", 0)
     with pytest.raises(CircuitOpenError, match=r"/prices: not sent, .* it is probed in 5\.0 s"):
         await limiter.retry_request(make_request, "/prices", 0)
-    assert limiter.circuit is Circuit.OPEN
+    assert limiter.circuit.name == "OPEN"
     assert len(came) == 5
     await trio.sleep(5.0)
     status[0] = OK
     assert (await limiter.retry_request(make_request, "/prices", 0)).status == OK
-    assert limiter.circuit is Circuit.CLOSED
+    assert limiter.circuit.name == "CLOSED"
 
 
 async def test_a_cancelled_probe_is_followed_by_another(autojump_clock: MockClock) -> None:

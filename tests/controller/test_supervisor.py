@@ -1,6 +1,6 @@
 """Every cell of the activity table, judged by the tasks that really run: the table itself is not asked."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -8,9 +8,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gapless.controller import State, Trigger
 from gapless.simulator import FailureMode, FailuresConfig
-from gapless.simulator.failure_modes import Mode, SelectMode, ServerErrorMode
-from gapless.simulator.network import Direction
+from gapless.simulator.failure_modes import SelectMode, ServerErrorMode
 from tests.kit import Feed, World, world
+from tests.ways import WAY_TO, to_reconnecting, to_resyncing, to_silent
 
 # Written out by hand from the design.
 RUNS_IN = {
@@ -35,43 +35,6 @@ def running_tasks() -> dict[str, trio.lowlevel.Task]:
             found[name] = task
         frontier += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
     return found
-
-
-async def to_reconnecting(w: World, feed: Feed) -> None:
-    await feed.until_state(State.CONNECTED)
-    w.fail(FailuresConfig(stalled_handshake=Mode(enabled=True)))
-    feed.controller.reconnect()
-
-
-async def to_resyncing(w: World, feed: Feed) -> None:
-    await feed.until_state(State.CONNECTED)
-    w.fail(FailuresConfig(server_error=ServerErrorMode(enabled=True), drop=SelectMode(enabled=True, ids=(60,))))
-
-
-async def to_connected(w: World, feed: Feed) -> None:
-    """Nothing to do: it is where a healthy feed goes."""
-
-
-async def to_silent(w: World, feed: Feed) -> None:
-    await feed.until_state(State.CONNECTED)
-    w.network.black_hole(Direction.BOTH)
-
-
-async def to_rest_fallback(w: World, feed: Feed) -> None:
-    await feed.until_state(State.CONNECTED)
-    w.network.refuse(w.ws_port)
-    w.exchange.disconnect()
-    # The first loss was earned and is retried at once; the second waits out its backoff.
-    await feed.until(lambda: [move.after for move in feed.moves].count(State.REST_FALLBACK) == 2)
-
-
-WAY_TO: dict[State, Callable[[World, Feed], Awaitable[None]]] = {
-    State.RECONNECTING: to_reconnecting,
-    State.RESYNCING: to_resyncing,
-    State.CONNECTED: to_connected,
-    State.SILENT: to_silent,
-    State.REST_FALLBACK: to_rest_fallback,
-}
 
 
 @pytest.mark.parametrize("state", State)

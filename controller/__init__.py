@@ -1,9 +1,12 @@
 """The connection controller: embed :func:`open_controller`."""
 
+from gapless.controller.callbacks import OnMessage, OnReconciliation, Reconciled, ReconciliationKind
 from gapless.controller.config import NetworkConfig, load_settings
 from gapless.controller.controller import ConnectionController
 from gapless.controller.errors import (
+    CircuitOpenError,
     ConfigurationError,
+    DeliveryOverflowError,
     GaplessError,
     InvalidMessageError,
     InvalidReplyError,
@@ -44,9 +47,11 @@ __all__ = [
     "AnyEvent",
     "Balance",
     "BalanceUpdate",
+    "CircuitOpenError",
     "ConfigurationError",
     "ConnectionController",
     "ContinuityLost",
+    "DeliveryOverflowError",
     "Event",
     "Exchange",
     "FeedStats",
@@ -59,10 +64,14 @@ __all__ = [
     "LinkError",
     "MarketData",
     "NetworkConfig",
+    "OnMessage",
+    "OnReconciliation",
     "Order",
     "OrderUpdate",
     "PeerError",
     "Priority",
+    "Reconciled",
+    "ReconciliationKind",
     "ReconnectExhaustedError",
     "ReconnectGaveUp",
     "RequestFailedError",

@@ -18,8 +18,9 @@ from loguru import logger
 from gapless.controller import notices
 from gapless.controller.config import NetworkConfig
 from gapless.controller.delivery import DeliveryBuffer
-from gapless.controller.events import Balance, Order, Source
+from gapless.controller.events import Balance, ContinuityLost, MarketData, Order, Source
 from gapless.controller.exchange import Exchange, HistoryRow, MarketUpdate
+from gapless.controller.hold_back import Data
 from gapless.controller.instants import instant, rfc3339
 from gapless.controller.sequence_tracker import SequenceTracker
 from gapless.controller.signal import Signal
@@ -50,7 +51,13 @@ class Books:
     ) -> None:
         self._on_gap = on_gap
         self._wall_clock = wall_clock
-        self.delivery: Final = DeliveryBuffer(capacity=config.buffer_size, on_relief=self.announce_skipped)
+        self.delivery: Final = DeliveryBuffer(
+            capacity=config.buffer_size,
+            on_relief=self.announce_skipped,
+            overflow=config.overflow,
+            loss=self._conflated,
+        )
+        self._in_sequence: Final = config.ordering == "sequence"
         self.stats: Final = FeedStats()
         self.changed: Final = Signal()
         """Notified when a gap opens or closes, or a stream is answered: what the reconciler waits for."""
@@ -157,16 +164,45 @@ class Books:
             self._remember(subscription, datum)
         else:
             subscription.last_timestamp = datum.timestamp
-        self.delivery.put_data(
-            notices.market_data(
-                subscription.stream,
-                datum,
-                epoch=self.epoch,
-                source=source,
-                generation=self.generation,
-                received_at=received_at,
-            )
+        event = notices.market_data(
+            subscription.stream,
+            datum,
+            epoch=self.epoch,
+            source=source,
+            generation=self.generation,
+            received_at=received_at,
         )
+        self._deliver_in_turn(subscription, datum.sequence_id, event)
+
+    def _deliver_in_turn(self, subscription: Subscription, sequence_id: int | None, event: Data) -> None:
+        if not self._in_sequence or sequence_id is None:
+            self.delivery.put_data(event)
+        elif self._must_wait(subscription, sequence_id):
+            self.delivery.hold_back(subscription, sequence_id, event)
+        else:
+            # One page may fill several holes: what waited between them goes before.
+            self.delivery.release(subscription, sequence_id)
+            self.delivery.put_data(event)
+
+    def room_for(self, subscription: Subscription, sequence_id: int) -> int:
+        """How many more data fit where this id would go: to the app, or behind a gap."""
+        waits = self._in_sequence and self._must_wait(subscription, sequence_id)
+        return self.delivery.hold_room if waits else self.delivery.room
+
+    def _must_wait(self, subscription: Subscription, sequence_id: int | None) -> bool:
+        first_missing = subscription.ledger.first_missing
+        return sequence_id is not None and first_missing is not None and sequence_id > first_missing
+
+    def _hand_over(self, subscription: Subscription) -> None:
+        """A gap is closed: what waited behind it alone need not wait."""
+        if self._in_sequence:
+            first_missing = subscription.ledger.first_missing
+            self.delivery.release(subscription, first_missing if first_missing is not None else 2**64)
+
+    def _conflated(self, datum: MarketData, start: int, end: int) -> ContinuityLost:
+        self.stats.ids_lost += end - start + 1
+        stream = Stream(datum.channel, datum.symbol)
+        return notices.continuity_lost(stream, datum.epoch, start, end, reason="conflated", at=self._wall_clock())
 
     def _remember(self, subscription: Subscription, datum: MarketUpdate | HistoryRow) -> None:
         at = instant(datum.timestamp)
@@ -185,18 +221,17 @@ class Books:
         at: float,
     ) -> None:
         """Hand one order or balance to the app."""
-        self.delivery.put_data(
-            notices.account_data(
-                subscription.stream,
-                content,
-                sequence_id=sequence_id,
-                epoch=self.epoch,
-                source=source,
-                snapshot=snapshot,
-                generation=self.generation,
-                received_at=at,
-            )
+        event = notices.account_data(
+            subscription.stream,
+            content,
+            sequence_id=sequence_id,
+            epoch=self.epoch,
+            source=source,
+            snapshot=snapshot,
+            generation=self.generation,
+            received_at=at,
         )
+        self._deliver_in_turn(subscription, sequence_id, event)
 
     def open_gap(self, subscription: Subscription, start: int, end: int, reason: str) -> None:
         """Announce a gap the ledger has opened, and see to it that somebody fills it or reports it lost."""
@@ -226,6 +261,7 @@ class Books:
                 notices.gap_filled(subscription.stream, self.epoch, start, end, reason=reason, at=self._wall_clock())
             )
         self._close_hole(subscription)
+        self._hand_over(subscription)
 
     def _close_hole(self, subscription: Subscription) -> None:
         if not subscription.has_gap:
@@ -242,6 +278,7 @@ class Books:
                 notices.continuity_lost(stream, self.epoch, start, end, reason=reason, at=self._wall_clock())
             )
         self._close_hole(subscription)
+        self._hand_over(subscription)
 
     def announce_skipped(self) -> None:
         """The overflow is over: the rest of each stream's gap becomes an event."""
@@ -292,7 +329,8 @@ class Books:
     def restart(self, subscription: Subscription, old: str | None, new: str | None) -> None:
         """Start a stream's books anew: first the losses, then the reset."""
         ledger = subscription.ledger
-        self.lose(subscription, [*ledger.gaps, (ledger.next_id or 1, None)], "epoch_ended")
+        self.lose(subscription, ledger.lose_all(), "epoch_ended")
+        self.lose(subscription, [(ledger.next_id or 1, None)], "epoch_ended")
         ledger.reset(1)
         subscription.resets += 1
         subscription.skipped_from = None

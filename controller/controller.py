@@ -21,8 +21,10 @@ from gapless.controller import (
 )
 from gapless.controller.backoff import EARNED_AFTER_S, ReconnectBackoff
 from gapless.controller.books import Books
+from gapless.controller.callbacks import Callbacks
 from gapless.controller.collector import Collector
 from gapless.controller.config import NetworkConfig
+from gapless.controller.delivery import Batches
 from gapless.controller.errors import ConfigurationError, ReconnectExhaustedError
 from gapless.controller.events import AnyEvent, ReconnectGaveUp, StateChanged
 from gapless.controller.exchange import Exchange
@@ -68,10 +70,12 @@ class ConnectionController:
         transport: Transport,
         random: Random,
         wall_clock: Callable[[], float],
+        callbacks: Callbacks,
         on_state_change: Callable[[StateChanged], None] | None,
         on_health_change: Callable[[bool], None] | None,
     ) -> None:
         self._config = config
+        self._callbacks = callbacks
         self._wall_clock = wall_clock
         self._on_state_change = on_state_change
         self._limiter = limiter
@@ -124,15 +128,20 @@ class ConnectionController:
         return self
 
     async def __anext__(self) -> AnyEvent:
+        self._refuse_beside_callbacks()
         event = await self._runtime.books.delivery.take()
         if event is None:
             raise StopAsyncIteration
         return event
 
-    async def batches(self) -> AsyncIterator[list[AnyEvent]]:
+    def batches(self) -> AsyncIterator[list[AnyEvent]]:
         """Everything that has arrived, a list at a time: cheaper than one by one."""
-        while batch := await self._runtime.books.delivery.take_all():
-            yield batch
+        self._refuse_beside_callbacks()
+        return Batches(self._runtime.books.delivery)
+
+    def _refuse_beside_callbacks(self) -> None:
+        if self._callbacks.consume:
+            raise ConfigurationError("the events go to on_message; a controller with callbacks cannot be looped over")
 
     # -- state --------------------------------------------------------------------------------------------------------
 
@@ -252,7 +261,10 @@ class ConnectionController:
     async def run(self) -> None:
         """Run until cancelled; ``open_controller`` does it."""
         try:
-            await self._supervisor.run()
+            async with trio.open_nursery() as nursery:
+                if self._callbacks.consume:
+                    nursery.start_soon(self._callbacks.run, self._runtime.books.delivery)
+                await self._supervisor.run()
         except BaseExceptionGroup as group:
             reraise(unwrapped(group))
         finally:

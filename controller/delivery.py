@@ -1,71 +1,150 @@
-"""From the ledger to the app: one bounded buffer, in arrival order.
+"""From the ledger to the app: one bounded buffer.
 
-Market data is bounded; what does not fit is not entered into the ledger as delivered but becomes a gap, fetched again
-over REST once there is room (``overflow="refetch"``). State and continuity events are never dropped and do not count
-against the bound; they travel in the same queue, because their place among the data means something: a ``StreamReset``
-stands between the last datum of the old epoch and the first of the new.
+Data is bounded: ``capacity`` pieces for the app, and with ``ordering="sequence"`` as many held back behind gaps; what
+is freed at once may fill the buffer twice over. State and continuity events are never dropped and do not count against
+the bound; they travel in the same queue, because their place among the data means something: a ``StreamReset`` stands
+between the last datum of the old epoch and the first of the new. An app that reads none of them for a hundred thousand
+events has stopped reading, and is told so in place of the next one.
+
+When the buffer is full:
+
+* ``refetch``: ``overflowing`` is set until it is half empty; meanwhile live frames become a gap, fetched again later.
+* ``conflate``: of each stream's market data only the latest stays; the rest is reported. Should that free less than
+  half (account data, or more streams than half the buffer), the first way follows.
+* ``raise``: what is held is handed over, then the app gets a :class:`DeliveryOverflowError`.
 """
 
 from collections import deque
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Hashable
+from typing import Final, Literal
 
 import trio
 
+from gapless.controller.conflation import Loss, conflated, ranges
+from gapless.controller.errors import DeliveryOverflowError
 from gapless.controller.events import AnyEvent, BalanceUpdate, MarketData, OrderUpdate
+from gapless.controller.hold_back import Data, HoldBack
 from gapless.controller.signal import Signal
+
+Overflow = Literal["refetch", "conflate", "raise"]
 
 _FAIR_SHARE: Final = 64
 """Events handed over between two checkpoints. A checkpoint costs 2.7 us, an event about as much: 64 of them keep other
 tasks waiting for less than a millisecond."""
 
+CONTROL_MAX: Final = 100_000
+"""State and continuity events held for an app that does not read. About 30 MB; a feed that loses its link every second
+produces as many in seven hours."""
 
-Data = MarketData | OrderUpdate | BalanceUpdate
-"""What counts against the bound."""
+_DATA: Final = (MarketData, OrderUpdate, BalanceUpdate)
 
 
 class DeliveryBuffer:
     """A queue with one producer side (synchronous) and one consumer (the app).
 
     Args:
-        capacity: market data held for the app; beyond it ``overflowing`` is set until the buffer is half empty.
+        capacity: data held for the app, and as much again held back behind gaps.
         on_relief: called when an overflow ends.
+        overflow: what a full buffer leads to.
+        loss: makes the report of conflated ids; needed with ``conflate``.
     """
 
-    def __init__(self, *, capacity: int, on_relief: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        capacity: int,
+        on_relief: Callable[[], None],
+        overflow: Overflow = "refetch",
+        loss: Loss | None = None,
+    ) -> None:
         self.capacity = capacity
         self.overflowing = False
+        self.conflated = 0
+        """Data taken out to make room."""
+        self._overflow = overflow
+        self._loss = loss
         self._on_relief = on_relief
         self._events: deque[AnyEvent] = deque()
         self._data_held = 0
+        self._queue_full = False
+        self._held_back = HoldBack()
+        self._hold_full = False
         self._filled = Signal()
         self._drained = Signal()
         self._taken = 0
+        self._waiting = False
         self._closed = False
+        self._failure: DeliveryOverflowError | None = None
 
     def __len__(self) -> int:
-        """Events held, of every kind."""
-        return len(self._events)
+        """Events held, of every kind, held-back ones included."""
+        return len(self._events) + len(self._held_back)
 
     @property
     def room(self) -> int:
-        """How many more pieces of market data fit."""
+        """How many more pieces of data fit the queue."""
         return self.capacity - self._data_held
+
+    @property
+    def hold_room(self) -> int:
+        """How many more pieces of data may be held back."""
+        return self.capacity - len(self._held_back)
+
+    # -- the producer's side -------------------------------------------------------------------------------------------
 
     def put_data(self, event: Data) -> None:
         """Add one piece of data.
 
-        The caller has checked that there is room; only the rows of one snapshot may overshoot.
+        The caller has checked that there is room; only the rows of one snapshot, and what was held back, may overshoot.
         """
+        if self._failure is not None:
+            return
         self._events.append(event)
         self._data_held += 1
         if self._data_held >= self.capacity:
-            self.overflowing = True
+            self._queue_is_full()
         self._filled.notify()
 
     def put(self, event: AnyEvent) -> None:
         """Add an event that must never be dropped."""
+        if self._failure is not None:
+            return
         self._events.append(event)
+        if len(self._events) - self._data_held > CONTROL_MAX:
+            self.fail(DeliveryOverflowError(f"the app has not read the last {CONTROL_MAX} state and continuity events"))
+        self._filled.notify()
+
+    def hold_back(self, stream: Hashable, sequence_id: int, event: Data) -> None:
+        """Keep one piece of data until nothing before it is missing."""
+        self._held_back.keep(stream, sequence_id, event)
+        if self.hold_room > 0:
+            return
+        if self._overflow == "conflate" and self._loss is not None:
+            for datum, ids in self._held_back.keep_latest():
+                self.conflated += len(ids)
+                for start, end in ranges(ids):
+                    self.put(self._loss(datum, start, end))
+        if len(self._held_back) > self.capacity // 2:
+            self._hold_full = self.overflowing = True
+
+    def release(self, stream: Hashable, below: int) -> None:
+        """Hand over what was held back of a stream below an id, in order."""
+        for event in self._held_back.release(stream, below):
+            self.put_data(event)
+        if self._hold_full and len(self._held_back) <= self.capacity // 2:
+            self._hold_full = False
+            self._relieve()
+
+    def overflowed(self, what: str) -> bool:
+        """One more piece of data came while overflowing; whether that is the end (``raise``)."""
+        if self._overflow == "raise":
+            self.fail(DeliveryOverflowError(f"{what} did not fit: the app has yet to read {self.capacity} data"))
+        return self._failure is not None
+
+    def fail(self, error: DeliveryOverflowError) -> None:
+        """Nothing more is taken in; the app gets what is held, then the error."""
+        self._failure = self._failure or error
+        self.overflowing = True
         self._filled.notify()
 
     def close(self) -> None:
@@ -74,19 +153,34 @@ class DeliveryBuffer:
         self._filled.notify()
 
     async def wait_room(self, rows: int) -> None:
-        """Wait until a page of ``rows`` fits (at most half the capacity) and no overflow lasts."""
+        """Wait until a page of ``rows`` fits (at most half the capacity) and no overflow of the queue lasts.
+
+        A full hold-back is no reason to wait: only a page can free it.
+        """
         wanted = min(rows, self.capacity // 2)
-        while self.overflowing or self.room < wanted:
+        while self._queue_full or self.room < wanted:
             await self._drained.wait()
+
+    def _queue_is_full(self) -> None:
+        if self._overflow == "conflate" and self._loss is not None:
+            kept, dropped = conflated(self._events, self._loss)
+            self._events = deque(kept)
+            self._data_held -= dropped
+            self.conflated += dropped
+            if self._data_held <= self.capacity // 2:
+                return
+        self._queue_full = self.overflowing = True
+
+    # -- the app's side ------------------------------------------------------------------------------------------------
 
     async def take(self) -> AnyEvent | None:
         """The next event; None when the buffer is closed and empty."""
         if not await self._wait():
             return None
         event = self._events.popleft()
-        if isinstance(event, Data):
+        if isinstance(event, _DATA):
             self._data_held -= 1
-            self._relieve()
+            self._drain()
         return event
 
     async def take_all(self) -> list[AnyEvent]:
@@ -96,7 +190,7 @@ class DeliveryBuffer:
         batch = list(self._events)
         self._events.clear()
         self._data_held = 0
-        self._relieve()
+        self._drain()
         return batch
 
     async def _wait(self) -> bool:
@@ -105,13 +199,42 @@ class DeliveryBuffer:
         if self._taken % _FAIR_SHARE == 0:
             await trio.lowlevel.checkpoint()
         while not self._events:
+            if self._failure is not None:
+                raise self._failure
             if self._closed:
                 return False
-            await self._filled.wait()
+            if self._waiting:
+                raise trio.BusyResourceError("another task waits for the events of this controller already")
+            self._waiting = True
+            try:
+                await self._filled.wait()
+            finally:
+                self._waiting = False
         return True
 
+    def _drain(self) -> None:
+        if self._queue_full and self._data_held <= self.capacity // 2:
+            self._queue_full = False
+            self._relieve()
+        self._drained.notify()
+
     def _relieve(self) -> None:
-        if self.overflowing and self._data_held <= self.capacity // 2:
+        if self.overflowing and not self._queue_full and not self._hold_full and self._failure is None:
             self.overflowing = False
             self._on_relief()
-        self._drained.notify()
+
+
+class Batches:
+    """An iterator over everything that is held, a list at a time. No generator: it may be left at any point."""
+
+    def __init__(self, delivery: DeliveryBuffer) -> None:
+        self._delivery = delivery
+
+    def __aiter__(self) -> "Batches":
+        return self
+
+    async def __anext__(self) -> list[AnyEvent]:
+        batch = await self._delivery.take_all()
+        if not batch:
+            raise StopAsyncIteration
+        return batch

@@ -5,6 +5,7 @@
     GaplessError
     +-- ConfigurationError      you erred: a value that cannot work; raised when the object is built
     +-- ReconnectExhaustedError attempts are spent and ``reconnect_exhausted="raise"`` asked to be told so
+    +-- DeliveryOverflowError   the app reads too slowly and ``overflow="raise"`` asked to be told so
     +-- PeerError               they erred: handled inside the controller, never seen by an app's event loop
         +-- InvalidMessageError a frame that is not what the wire format says
         +-- InvalidReplyError   a REST reply that is not what the wire format says
@@ -24,6 +25,10 @@ class ConfigurationError(GaplessError, ValueError):
 
 class ReconnectExhaustedError(GaplessError):
     """Every reconnect attempt failed and ``reconnect_exhausted`` is ``"raise"``."""
+
+
+class DeliveryOverflowError(GaplessError):
+    """The app has not read for so long that the buffer is full. What was held came first; nothing comes after."""
 
 
 class PeerError(GaplessError):

@@ -144,7 +144,7 @@ class ContinuityLost(Event, frozen=True, kw_only=True):
     """Ids ``start_seq..end_seq`` will never be delivered (``end_seq`` None: to the end of that epoch), and why.
 
     Reasons: ``evicted``, ``absent``, ``epoch_ended``, ``unverifiable``, ``no_history``, ``reconciliation_disabled``,
-    ``too_many_gaps``, ``snapshot_missed``.
+    ``too_many_gaps``, ``snapshot_missed``, ``unsubscribed``, ``conflated``.
     """
 
     channel: str

@@ -138,7 +138,7 @@ class LiveFeed:
         subscription.last_data_at = now
         if self._books.delivery.overflowing:
             if update.sequence_id is None:
-                self._books.stats.skipped += 1
+                self._drop(subscription, None)
             else:
                 self._skip(subscription, update.sequence_id)
             return
@@ -174,7 +174,8 @@ class LiveFeed:
 
     def _skip(self, subscription: Subscription, sequence_id: int) -> None:
         """The app's buffer is full: the frame becomes part of one gap, announced at its beginning and its end."""
-        self._books.stats.skipped += 1
+        if self._drop(subscription, sequence_id):
+            return
         subscription.ledger.start_at(sequence_id)
         gap = subscription.ledger.issued(sequence_id)
         if gap is None:
@@ -189,10 +190,15 @@ class LiveFeed:
 
     def _unsequenced(self, subscription: Subscription, update: MarketUpdate, received_at: float) -> None:
         if self._books.delivery.overflowing:
-            self._books.stats.skipped += 1
+            self._drop(subscription, None)
             return
         self._books.stats.live += 1
         self._books.deliver(subscription, update, Source.LIVE, received_at)
+
+    def _drop(self, subscription: Subscription, sequence_id: int | None) -> bool:
+        """A frame that does not fit is not taken; whether nothing is taken any more."""
+        self._books.stats.skipped += 1
+        return self._books.delivery.overflowed(f"{subscription.stream} id {sequence_id}")
 
     def _without_epochs(self, subscription: Subscription, update: MarketUpdate, sequence_id: int) -> None:
         """A venue without epochs: a socket that begins below the cursor with something newer has restarted."""

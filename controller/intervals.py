@@ -34,6 +34,15 @@ class IntervalSet:
         at = bisect_right(self._starts, number) - 1
         return at >= 0 and number <= self._ends[at]
 
+    @property
+    def first(self) -> int:
+        """The lowest id.
+
+        Raises:
+            IndexError: the set is empty.
+        """
+        return self._starts[0]
+
     def add(self, start: int, end: int) -> None:
         """Add ``start..end``, merging with whatever it overlaps or touches."""
         first = bisect_left(self._ends, start - 1)

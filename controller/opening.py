@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 import trio
 
+from gapless.controller.callbacks import Callbacks, OnMessage, OnReconciliation
 from gapless.controller.config import NetworkConfig
 from gapless.controller.controller import ConnectionController
 from gapless.controller.errors import ConfigurationError
@@ -40,6 +41,8 @@ async def open_controller(
     http: httpx.AsyncClient | None = None,
     random: Random | None = None,
     wall_clock: Callable[[], float] = time,
+    on_message: OnMessage | None = None,
+    on_reconciliation: OnReconciliation | None = None,
     on_state_change: Callable[[StateChanged], None] | None = None,
     on_health_change: Callable[[bool], None] | None = None,
 ) -> AsyncIterator[ConnectionController]:
@@ -59,11 +62,15 @@ async def open_controller(
         http: an httpx client to share; None: one of its own. It stays open when the block is left.
         random: where the jitter comes from.
         wall_clock: Unix seconds, for the events.
+        on_message: called with every event, instead of the loop over the controller; see :mod:`callbacks`.
+        on_reconciliation: called with a kind and what came over REST, instead of ``on_message``.
         on_state_change: called with each transition, at once; must not block.
         on_health_change: called when the heartbeat's view of the connection changes.
 
     Raises:
         ConfigurationError: an argument cannot work.
+        DeliveryOverflowError: the buffer is full, ``config.overflow`` is ``"raise"``, and callbacks consume; a loop
+            over the controller gets it instead.
         ReconnectExhaustedError: attempts are spent and ``config.reconnect_exhausted`` is ``"raise"``.
     """
     config = config or NetworkConfig()
@@ -84,6 +91,7 @@ async def open_controller(
         transport=transport or TrioWebsocketTransport(message_size_max=config.message_size_max),
         random=random or Random(),  # noqa: S311  # jitter, not secrecy
         wall_clock=wall_clock,
+        callbacks=Callbacks(on_message, on_reconciliation),
         on_state_change=on_state_change,
         on_health_change=on_health_change,
     )

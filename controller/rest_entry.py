@@ -114,7 +114,7 @@ def _enter_rows(books: Books, subscription: Subscription, answer: Answer) -> int
     filled: list[tuple[int, int]] = []
     stopped_at: int | None = None
     for number, row in _wanted(answer):
-        if books.delivery.room <= 0:
+        if books.room_for(subscription, number) <= 0:
             stopped_at = number - 1
             break
         if answer.page.last_seq is not None and (gap := ledger.issued(number - 1, trusted=True)) is not None:

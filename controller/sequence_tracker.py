@@ -92,6 +92,11 @@ class StreamLedger:
         """The highest id the venue is known to have issued; a reply that knows less is stale."""
         return None if self.next_id is None else self.next_id - 1
 
+    @property
+    def first_missing(self) -> int | None:
+        """The lowest id that is owed and not delivered yet; None while nothing is known of the stream."""
+        return self.gaps.first if self.gaps else self.next_id
+
     def accept(self, sequence_id: int) -> Verdict:
         """Enter one id. Constant time when ids arrive in order."""
         expected = self.next_id

@@ -1,0 +1,105 @@
+"""Callbacks instead of a loop: the controller reads its own events and calls the app.
+
+``on_message`` gets every event but what came over REST; ``on_reconciliation(kind, data)`` gets that, by kind:
+
+=================  =====================================================================================
+``market_data``    a :class:`MarketData` that fills a known gap (``source=BACKFILL``)
+``price_history``  a list of :class:`MarketData` of one stream, polled while live data did not flow
+``orders``         a list of :class:`OrderUpdate`: a snapshot
+``balance``        a list of :class:`BalanceUpdate`: a snapshot
+=================  =====================================================================================
+
+Without ``on_reconciliation`` everything goes to ``on_message``. Callbacks are synchronous and must not block; what one
+raises ends the run and comes out of ``open_controller`` as it is.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Literal
+
+import trio
+
+from gapless.controller.delivery import DeliveryBuffer
+from gapless.controller.errors import ConfigurationError
+from gapless.controller.events import AnyEvent, BalanceUpdate, MarketData, OrderUpdate, Source
+
+ReconciliationKind = Literal["market_data", "price_history", "orders", "balance"]
+Reconciled = MarketData | Sequence[MarketData] | Sequence[OrderUpdate] | Sequence[BalanceUpdate]
+OnMessage = Callable[[AnyEvent], None]
+OnReconciliation = Callable[[ReconciliationKind, Reconciled], None]
+
+_FAIR_SHARE = 64
+"""Calls between two checkpoints, so that a full buffer does not hold up everything else."""
+
+
+class Callbacks:
+    """Where events go when the app does not loop over them.
+
+    Raises:
+        ConfigurationError: ``on_reconciliation`` without ``on_message``: nobody would get the other events.
+    """
+
+    def __init__(self, on_message: OnMessage | None, on_reconciliation: OnReconciliation | None) -> None:
+        if on_message is None and on_reconciliation is not None:
+            raise ConfigurationError(
+                "expected on_message beside on_reconciliation: with callbacks there is no loop that would get the rest"
+            )
+        self._on_message = on_message
+        self._on_reconciliation = on_reconciliation
+
+    @property
+    def consume(self) -> bool:
+        """Whether they take the place of the app's loop."""
+        return self._on_message is not None
+
+    async def run(self, delivery: DeliveryBuffer) -> None:
+        """Hand over everything, in order, until the buffer is closed."""
+        calls = 0
+        while batch := await delivery.take_all():
+            for source, events in groupby(batch, key=_origin):
+                for call in self._calls(source, list(events)):
+                    call()
+                    calls += 1
+                    if calls % _FAIR_SHARE == 0:
+                        await trio.lowlevel.checkpoint()
+
+    def _calls(self, origin: "_Origin | None", events: list[AnyEvent]) -> list[Callable[[], None]]:
+        reconcile, on_message = self._on_reconciliation, self._on_message
+        if on_message is None:
+            return []
+        if origin is None or reconcile is None:
+            return [_bound(on_message, event) for event in events]
+        kind, _stream = origin
+        if kind == "market_data":
+            return [_told(reconcile, kind, event) for event in events if isinstance(event, MarketData)]
+        if kind == "price_history":
+            return [_told(reconcile, kind, [event for event in events if isinstance(event, MarketData)])]
+        if kind == "orders":
+            return [_told(reconcile, kind, [event for event in events if isinstance(event, OrderUpdate)])]
+        return [_told(reconcile, kind, [event for event in events if isinstance(event, BalanceUpdate)])]
+
+
+_Origin = tuple[ReconciliationKind, str]
+
+
+def _origin(event: AnyEvent) -> _Origin | None:
+    """What of REST an event is: its kind and stream; None: not of REST. Neighbours of one origin go together."""
+    match event:
+        case MarketData(source=Source.BACKFILL):
+            return ("market_data", f"{event.channel}:{event.symbol}")
+        case MarketData(source=Source.POLL):
+            return ("price_history", f"{event.channel}:{event.symbol}")
+        case OrderUpdate(snapshot=True):
+            return ("orders", str(event.sequence_id))
+        case BalanceUpdate(snapshot=True):
+            return ("balance", str(event.sequence_id))
+        case _:
+            return None
+
+
+def _bound(on_message: OnMessage, event: AnyEvent) -> Callable[[], None]:
+    return lambda: on_message(event)
+
+
+def _told(reconcile: OnReconciliation, kind: ReconciliationKind, data: Reconciled) -> Callable[[], None]:
+    return lambda: reconcile(kind, data)

@@ -13,8 +13,13 @@
 from gapless.simulator.config import SimulatorConfig
 from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.failure_modes import (
+    ClockSkewMode,
+    CorruptMode,
+    DelayMode,
+    EvictedMode,
     FailureMode,
     FailuresConfig,
+    FlappingMode,
     Mode,
     RateLimitMode,
     RefuseMode,
@@ -23,6 +28,11 @@ from gapless.simulator.failure_modes import (
     RestMode,
     SelectMode,
     ServerErrorMode,
+    SlowReplyMode,
+    StaleReplyMode,
+    SymbolSilentMode,
+    WrongReplyMode,
+    WrongTypesMode,
 )
 from gapless.simulator.messages import Balance, Order, PricePoint, StreamKey
 from gapless.simulator.records import IssuedLog, RequestRecord, SubscriptionRecord
@@ -34,10 +44,15 @@ from gapless.simulator.strategies import SilentConnectionStrategy
 __all__ = [
     "Balance",
     "CaptureError",
+    "ClockSkewMode",
+    "CorruptMode",
+    "DelayMode",
     "Endpoints",
+    "EvictedMode",
     "ExchangeSimulator",
     "FailureMode",
     "FailuresConfig",
+    "FlappingMode",
     "IssuedLog",
     "Mode",
     "Order",
@@ -54,9 +69,14 @@ __all__ = [
     "SettingsError",
     "SilentConnectionStrategy",
     "SimulatorConfig",
+    "SlowReplyMode",
+    "StaleReplyMode",
     "StreamKey",
     "SubscriptionRecord",
+    "SymbolSilentMode",
     "Trade",
+    "WrongReplyMode",
+    "WrongTypesMode",
     "read_trades",
     "serve_exchange",
 ]

@@ -34,6 +34,8 @@ class SimulatorConfig(Settings, frozen=True, kw_only=True):
     history_size: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
     """Ids kept per stream for REST; what lies below is gone."""
     failures: FailuresConfig = FailuresConfig()
+    literal: bool = False
+    """Speak the specification's literal form: no epochs, no marks, REST rows without ids, times alone to ask by."""
     record: bool = False
     """Keep every issued message, for a checker: memory without a bound."""
     sessions_max: Positive = 1_000

@@ -7,6 +7,7 @@ checkpoint, so no id can be issued in between: none is lost between mark and str
 from collections.abc import Iterable
 
 import trio
+from msgspec import UNSET
 
 from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.fault_line import FaultLine
@@ -40,7 +41,8 @@ def welcome(exchange: ExchangeSimulator, session_id: str, scope: trio.CancelScop
         send_timeout_s=exchange.config.send_timeout_s,
     )
     exchange.hub.join(session)
-    greeting = Welcome(session_id=session_id, epoch=exchange.epoch, server_time=exchange.server_time())
+    epoch = UNSET if exchange.config.literal else exchange.epoch
+    greeting = Welcome(session_id=session_id, epoch=epoch, server_time=exchange.server_time())
     session.send(encode(greeting))
     return session
 
@@ -71,7 +73,8 @@ def _subscribe(exchange: ExchangeSimulator, session: Session, keys: list[StreamK
         if refusal is None and key not in session.marks and len(session.marks) >= exchange.config.streams_max:
             refusal = ("too_many_streams", f"a connection may subscribe {exchange.config.streams_max} streams")
         if refusal is None:
-            accepted.append(StreamMark(key.channel, key.symbol, _mark(exchange, session, key)))
+            mark = _mark(exchange, session, key)
+            accepted.append(StreamMark(key.channel, key.symbol, UNSET if exchange.config.literal else mark))
         else:
             refused.setdefault(refusal, []).append(key)
     if accepted or not refused:

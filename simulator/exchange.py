@@ -18,6 +18,7 @@ from loguru import logger
 from gapless.simulator.accounts import Accounts
 from gapless.simulator.activity import AccountActivity
 from gapless.simulator.config import SimulatorConfig
+from gapless.simulator.failure_modes import ClockSkewMode, EvictedMode
 from gapless.simulator.failures import FailureControl
 from gapless.simulator.generator import RandomWalk, steadily
 from gapless.simulator.hub import Hub
@@ -91,8 +92,20 @@ class ExchangeSimulator:
         return self._wall_clock()
 
     def server_time(self) -> str:
-        """The exchange's wall clock, RFC 3339."""
-        return rfc3339(self._wall_clock())
+        """What the exchange takes for the time, RFC 3339."""
+        return rfc3339(self._wall_clock() + self._skew_s())
+
+    def _skew_s(self) -> float:
+        rule = self.failures.rule("clock_skew")
+        if rule is None or not trio.lowlevel.in_trio_run():
+            return 0.0
+        now = trio.current_time()
+        if not rule.may_act("", now):
+            return 0.0
+        if not self.failures.injected["clock_skew"]:
+            rule.act("", "from now on")
+        mode = rule.mode(ClockSkewMode)
+        return mode.offset_s + mode.drift * (now - rule.since(now))
 
     # --- the market -------------------------------------------------------------------------------------------------
 
@@ -154,13 +167,17 @@ class ExchangeSimulator:
         )
         return self.page(StreamKey(channel, symbol), query).prices
 
-    def page(self, key: StreamKey, query: Query) -> Page:
-        """One page of a stream's history with the ends of what is kept.
+    def page(self, key: StreamKey, query: Query, session_id: str | None = None) -> Page:
+        """One page of a stream's history with the ends of what is kept, as this session is shown it.
 
         Raises:
             KeyError: there is no such market stream.
         """
-        return self._market.page(key, query)
+        rule = self.failures.rule("evicted_history", session_id)
+        if rule is None or not rule.may_act(session_id or "", trio.current_time()):
+            return self._market.page(key, query)
+        rule.act(session_id or "", str(key))
+        return self._market.page(key, query, rule.mode(EvictedMode).keep)
 
     def last_id(self, channel: str, symbol: str) -> int:
         """The last id issued in this epoch, 0 if none was; of ``orders`` and ``balance`` (symbol ``*``) too."""

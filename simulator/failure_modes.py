@@ -57,6 +57,101 @@ class ReorderMode(SelectMode, frozen=True, kw_only=True):
     """A bound, so that the last message before a quiet time is late rather than lost."""
 
 
+class DelayMode(Mode, frozen=True, kw_only=True):
+    """Data messages come ``delay_s`` late, and up to ``jitter_s`` more; their order stays. Counted once per burst."""
+
+    delay_s: Seconds = 0.5
+    jitter_s: Seconds = 0.0
+
+
+class SymbolSilentMode(FailureMode, frozen=True, kw_only=True):
+    """Streams of ``symbols`` say nothing after N data messages of theirs; ``until`` tells what starts them anew.
+
+    With ``after_messages`` 0 they never say anything.
+    """
+
+    symbols: tuple[str, ...] = ()
+    until: Literal["resubscribe", "reconnect"] = "resubscribe"
+
+    def check(self) -> None:
+        """Refuse an enabled mode without a symbol."""
+        if self.enabled and not self.symbols:
+            raise self.not_allowed("symbols", "at least one symbol that falls silent")
+
+
+class CorruptMode(SelectMode, frozen=True, kw_only=True):
+    """Chosen data messages go out as frames that are no messages, in one of these ways each."""
+
+    how: tuple[Literal["truncated", "not_json", "empty", "array", "scalar", "brackets", "surrogate", "huge"], ...] = (
+        "truncated",
+        "not_json",
+        "empty",
+        "array",
+        "scalar",
+        "brackets",
+        "surrogate",
+    )
+    """``huge`` is not among the default ones: a client with a limit drops the connection at it."""
+    huge_bytes: Annotated[int, Meta(ge=1, le=16_777_216)] = 10_000_000
+
+    def check(self) -> None:
+        """Refuse a mode that knows no way."""
+        super().check()
+        if not self.how:
+            raise self.not_allowed("how", "at least one way")
+
+
+class WrongTypesMode(SelectMode, frozen=True, kw_only=True):
+    """Chosen data messages go out with a field that is wrong, in one of these ways each."""
+
+    how: tuple[
+        Literal[
+            "id_text",
+            "id_fraction",
+            "id_negative",
+            "id_jump",
+            "id_backwards",
+            "price_text",
+            "price_null",
+            "price_missing",
+            "symbol_number",
+            "type_missing",
+            "type_unknown",
+        ],
+        ...,
+    ] = (
+        "id_text",
+        "id_fraction",
+        "id_negative",
+        "id_jump",
+        "id_backwards",
+        "price_text",
+        "price_null",
+        "price_missing",
+        "symbol_number",
+        "type_missing",
+        "type_unknown",
+    )
+
+    def check(self) -> None:
+        """Refuse a mode that knows no way."""
+        super().check()
+        if not self.how:
+            raise self.not_allowed("how", "at least one way")
+
+
+class FlappingMode(Mode, frozen=True, kw_only=True):
+    """Every connection is dropped after a life between these two, drawn by the seed."""
+
+    up_min_s: Seconds = 1.0
+    up_max_s: Seconds = 5.0
+
+    def check(self) -> None:
+        """Refuse a life that ends before it begins."""
+        if self.up_max_s < self.up_min_s:
+            raise self.not_allowed("up_max_s", f"at least up_min_s = {self.up_min_s}")
+
+
 class RefuseMode(Mode, frozen=True, kw_only=True):
     """A WebSocket connection is refused: ``close`` drops it unanswered, ``http_503`` says so, with ``Retry-After``."""
 
@@ -83,6 +178,54 @@ class ServerErrorMode(RestMode, frozen=True, kw_only=True):
     """A 5xx reply."""
 
     status: Annotated[int, Meta(ge=500, le=599)] = 503
+
+
+class SlowReplyMode(RestMode, frozen=True, kw_only=True):
+    """A reply begins ``delay_s`` late and comes in pieces over ``trickle_s``."""
+
+    delay_s: Seconds = 3.0
+    trickle_s: Seconds = 0.0
+
+
+class StaleReplyMode(RestMode, frozen=True, kw_only=True):
+    """Prices end ``behind`` ids ago; snapshots stay as they were when first read."""
+
+    behind: Positive = 10
+
+
+class WrongReplyMode(RestMode, frozen=True, kw_only=True):
+    """200 with a body that nobody can use, in one of these ways each."""
+
+    how: tuple[Literal["html", "empty", "truncated", "array", "no_rows", "rows_null", "row_types"], ...] = (
+        "html",
+        "empty",
+        "truncated",
+        "array",
+        "no_rows",
+        "rows_null",
+        "row_types",
+    )
+
+    def check(self) -> None:
+        """Refuse a mode that knows no way."""
+        if not self.how:
+            raise self.not_allowed("how", "at least one way")
+
+
+class EvictedMode(Mode, frozen=True, kw_only=True):
+    """REST keeps the last ``keep`` ids of each stream and says so truthfully in ``first_seq``."""
+
+    keep: Count = 100
+
+
+class ClockSkewMode(Mode, frozen=True, kw_only=True):
+    """The exchange's clock is ``offset_s`` off and gains ``drift`` seconds a second; for all sessions only.
+
+    A stream's times never decrease: after a step back they stand still until the clock has caught up.
+    """
+
+    offset_s: Annotated[float, Meta(ge=-86_400.0, le=86_400.0)] = 5.0
+    drift: Annotated[float, Meta(ge=-0.9, le=10.0)] = 0.0
 
 
 class RestartMode(Mode, frozen=True, kw_only=True):
@@ -113,6 +256,16 @@ class FailuresConfig(Settings, frozen=True, kw_only=True):
     """Data messages are sent twice."""
     reorder: ReorderMode | None = None
     """Data messages are overtaken by later ones."""
+    delay: DelayMode | None = None
+    """Data messages come late."""
+    symbol_silent: SymbolSilentMode | None = None
+    """Some symbols say nothing more while others go on."""
+    corrupt: CorruptMode | None = None
+    """Data messages are no messages."""
+    wrong_types: WrongTypesMode | None = None
+    """Data messages have a wrong field."""
+    flapping: FlappingMode | None = None
+    """Connections never live long."""
     disconnect: FailureMode | None = None
     """After N messages the connection is dropped without a close frame."""
     refuse: RefuseMode | None = None
@@ -123,5 +276,17 @@ class FailuresConfig(Settings, frozen=True, kw_only=True):
     """REST replies 429."""
     server_error: ServerErrorMode | None = None
     """REST replies 5xx."""
+    slow_reply: SlowReplyMode | None = None
+    """REST replies take their time."""
+    cut_reply: RestMode | None = None
+    """REST connections drop in the middle of the body."""
+    wrong_reply: WrongReplyMode | None = None
+    """REST replies 200 and nonsense."""
+    stale_reply: StaleReplyMode | None = None
+    """REST replies what was true a while ago."""
+    evicted_history: EvictedMode | None = None
+    """REST has forgotten all but the last ids."""
+    clock_skew: ClockSkewMode | None = None
+    """The exchange's clock is off; for all sessions only."""
     restart: RestartMode | None = None
     """The exchange restarts; for all sessions only."""

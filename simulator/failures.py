@@ -98,9 +98,11 @@ class FailureControl:
             SettingsError: a restart for one session, or too many sessions with settings of their own.
         """
         if session_id is not None:
-            if config.restart is not None:
-                raise SettingsError("FailuresConfig.restart concerns all sessions; it cannot be set for one")
-            if session_id not in self._configs and len(self._configs) > SESSIONS_MAX:
+            for kind in ("restart", "clock_skew"):
+                if getattr(config, kind) is not None:
+                    raise SettingsError(f"FailuresConfig.{kind} concerns all sessions; it cannot be set for one")
+            clears = all(getattr(config, kind) is None for kind in KINDS)
+            if session_id not in self._configs and not clears and len(self._configs) > SESSIONS_MAX:
                 raise SettingsError(f"{SESSIONS_MAX} session ids have failures of their own; clear some first")
         now = trio.current_time() if trio.lowlevel.in_trio_run() else None
         rules: dict[str, Rule] = {}

@@ -5,8 +5,8 @@ from random import Random
 
 from gapless.simulator.failures import FailureControl
 from gapless.simulator.messages import Frame
+from gapless.simulator.registry import SOCKET_STRATEGIES
 from gapless.simulator.seams import Cut, Outgoing, SocketStrategy
-from gapless.simulator.strategies import SOCKET_STRATEGIES
 
 
 class FaultLine:

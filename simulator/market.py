@@ -79,7 +79,7 @@ class MarketStream:
         message = MarketData(
             channel=self.key.channel,
             symbol=self.key.symbol,
-            sequence_id=point.sequence_id,
+            sequence_id=self.last_id,
             timestamp=timestamp,
             price=point.price,
             bid=point.bid,
@@ -88,12 +88,12 @@ class MarketStream:
             quantity=point.quantity,
             trade_id=point.trade_id,
         )
-        return encode(message, self.key, point.sequence_id)
+        return encode(message, self.key, self.last_id)
 
-    def select(self, query: Query) -> list[PricePoint]:
-        """The rows that match every filter, oldest first, at most ``limit`` (clamped to 1..1000) from the start."""
+    def select(self, query: Query, first: int) -> list[PricePoint]:
+        """The rows from id ``first`` on that match every filter, oldest first, at most ``limit`` (1..1000)."""
         history = self._price_history
-        low, high = 0, len(history)
+        low, high = max(0, first - self.first_id), len(history)
         if query.start_seq is not None:
             low = max(low, query.start_seq - self.first_id)
         if query.end_seq is not None:
@@ -136,11 +136,12 @@ class Market:
         """
         return self._streams[key]
 
-    def page(self, key: StreamKey, query: Query) -> Page:
-        """The rows of a stream that match.
+    def page(self, key: StreamKey, query: Query, keep: int | None = None) -> Page:
+        """The rows of a stream that match, of the last ``keep`` ids alone if that is given.
 
         Raises:
             KeyError: there is no such stream.
         """
         stream = self._streams[key]
-        return Page(prices=stream.select(query), epoch=self.epoch, first_seq=stream.first_id, last_seq=stream.last_id)
+        first = stream.first_id if keep is None else max(stream.first_id, stream.last_id - keep + 1)
+        return Page(prices=stream.select(query, first), epoch=self.epoch, first_seq=first, last_seq=stream.last_id)

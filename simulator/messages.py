@@ -34,7 +34,8 @@ class StreamMark(msgspec.Struct, frozen=True, gc=False):
 
     channel: str
     symbol: str
-    sequence_id: int
+    sequence_id: int | UnsetType = UNSET
+    """Absent in the literal form."""
 
 
 # --- what a client says ---------------------------------------------------------------------------------------------
@@ -87,9 +88,12 @@ def decode_client_message(text: str | bytes) -> ClientMessage:
 
 
 class PricePoint(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One issued id of a market stream, exactly as a REST row shows it; ``timestamp`` is RFC 3339, UTC, in ms."""
+    """One issued id of a market stream, exactly as a REST row shows it; ``timestamp`` is RFC 3339, UTC, in ms.
 
-    sequence_id: int
+    In the literal form a REST row has no ``sequence_id``.
+    """
+
+    sequence_id: int | UnsetType
     timestamp: str
     price: float
     bid: float
@@ -125,7 +129,8 @@ class Welcome(msgspec.Struct, frozen=True, tag="WELCOME", kw_only=True):
     """The first message on every connection."""
 
     session_id: str
-    epoch: str
+    epoch: str | UnsetType = UNSET
+    """Absent in the literal form."""
     server_time: str
 
 

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
@@ -14,8 +16,10 @@ from starlette.routing import Route
 
 from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.failure_modes import FailuresConfig
+from gapless.simulator.hub import SESSION_ID_MAX
+from gapless.simulator.ledger_of_record import issued_by
 from gapless.simulator.market import LIMIT_MAX, Query
-from gapless.simulator.messages import ACCOUNT_CHANNELS, Balance, Order, StreamKey
+from gapless.simulator.messages import ACCOUNT_CHANNELS, Balance, Order, PricePoint, StreamKey
 from gapless.simulator.replies import ReplyError, error_reply, json_reply
 from gapless.simulator.settings import Seconds, Settings, SettingsError, decoded
 
@@ -29,14 +33,33 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot of all orders; covers every update up to ``sequence_id``."""
 
     orders: list[Order]
-    sequence_id: int
+    sequence_id: int | UnsetType
 
 
 class Balances(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot of all balances; covers every update up to ``sequence_id``."""
 
     balances: list[Balance]
-    sequence_id: int
+    sequence_id: int | UnsetType
+
+
+class _LiteralPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Prices in the literal form: rows, and nothing about them."""
+
+    prices: list[PricePoint]
+
+
+class GoodbyeOrder(Settings, frozen=True, kw_only=True):
+    """What ``POST .../goodbye`` takes."""
+
+    reason: str = "maintenance"
+    retry_after_s: Seconds = 0.0
+
+
+class Dismissed(msgspec.Struct, frozen=True, kw_only=True):
+    """What it answers: to how many sessions goodbye was said."""
+
+    sessions: int
 
 
 class RestartOrder(Settings, frozen=True, kw_only=True):
@@ -64,6 +87,8 @@ def rest_app(exchange: ExchangeSimulator) -> Starlette:
             Route(f"{CONTROL_PREFIX}failures", control.failures, methods=["GET", "PUT"]),
             Route(sessions, control.failures, methods=["GET", "PUT"]),
             Route(f"{CONTROL_PREFIX}restart", control.restart, methods=["POST"]),
+            Route(f"{CONTROL_PREFIX}goodbye", control.goodbye, methods=["POST"]),
+            Route(f"{CONTROL_PREFIX}issued", control.issued),
         ],
         exception_handlers={ReplyError: _on_error, HTTPException: _on_error},
     )
@@ -77,6 +102,7 @@ class _Data:
 
     def __init__(self, exchange: ExchangeSimulator) -> None:
         self._exchange = exchange
+        self._literal = exchange.config.literal
 
     async def prices(self, request: Request) -> Response:
         asked = request.query_params
@@ -88,8 +114,8 @@ class _Data:
         query = Query(
             start=_instant(asked, "start", round_up=True),
             end=_instant(asked, "end", round_up=False),
-            start_seq=_integer(asked, "start_seq"),
-            end_seq=_integer(asked, "end_seq"),
+            start_seq=None if self._literal else _integer(asked, "start_seq"),
+            end_seq=None if self._literal else _integer(asked, "end_seq"),
             limit=LIMIT_MAX if limit is None else limit,
         )
         if key.channel in ACCOUNT_CHANNELS:
@@ -97,14 +123,19 @@ class _Data:
         refusal = self._exchange.refusal(key)
         if refusal is not None:
             raise ReplyError(404, *refusal)
-        return json_reply(self._exchange.page(key, query))
+        page = self._exchange.page(key, query, _session_of(request))
+        if not self._literal:
+            return json_reply(page)
+        return json_reply(_LiteralPage(prices=[replace(row, sequence_id=UNSET) for row in page.prices]))
 
     async def orders(self, _: Request) -> Response:
-        return json_reply(Orders(orders=self._exchange.orders, sequence_id=self._exchange.last_id("orders", "*")))
+        return json_reply(Orders(orders=self._exchange.orders, sequence_id=self._covers("orders")))
 
     async def balance(self, _: Request) -> Response:
-        sequence_id = self._exchange.last_id("balance", "*")
-        return json_reply(Balances(balances=self._exchange.balances, sequence_id=sequence_id))
+        return json_reply(Balances(balances=self._exchange.balances, sequence_id=self._covers("balance")))
+
+    def _covers(self, channel: str) -> int | UnsetType:
+        return UNSET if self._literal else self._exchange.last_id(channel, "*")
 
 
 class _Control:
@@ -128,6 +159,20 @@ class _Control:
         except SettingsError as error:
             raise ReplyError(400, "bad_restart", str(error)) from None
         return json_reply(Restarted(epoch=self._exchange.restart(order.downtime_s), downtime_s=order.downtime_s))
+
+    async def goodbye(self, request: Request) -> Response:
+        try:
+            order = _decode(GoodbyeOrder, await request.body() or b"{}")
+        except SettingsError as error:
+            raise ReplyError(400, "bad_goodbye", str(error)) from None
+        return json_reply(Dismissed(sessions=self._exchange.goodbye(order.reason, order.retry_after_s)))
+
+    async def issued(self, _: Request) -> Response:
+        return json_reply(issued_by(self._exchange))
+
+
+def _session_of(request: Request) -> str:
+    return request.headers.get("x-session-id", "")[:SESSION_ID_MAX]
 
 
 def _decode(kind: type[SettingsT], body: bytes) -> SettingsT:

@@ -14,8 +14,8 @@ from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.failures import FailureControl
 from gapless.simulator.hub import SESSION_ID_MAX
 from gapless.simulator.records import RequestRecord
+from gapless.simulator.registry import REST_STRATEGIES
 from gapless.simulator.rest import CONTROL_PREFIX
-from gapless.simulator.rest_strategies import REST_STRATEGIES
 from gapless.simulator.seams import RestCall, RestStrategy
 
 SESSIONS_MAX = 10_000

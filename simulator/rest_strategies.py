@@ -76,7 +76,3 @@ class ServerError(_Answering):
     def answer(self, now: float) -> Response:  # noqa: ARG002
         """The status the mode says."""
         return error_reply(self.rule.mode(ServerErrorMode).status, "server_error", "the exchange has a problem")
-
-
-REST_STRATEGIES: tuple[type[RestStrategy], ...] = (RateLimited, ServerError)
-"""In the order a request passes them: limits stand before whatever else goes wrong."""

@@ -97,7 +97,7 @@ class PongOnly(_Muting):
         return frame.type == "PONG" or self._left >= 0
 
 
-class _Selecting(SocketStrategy):
+class Selecting(SocketStrategy):
     """Acts on single data messages, chosen as :class:`SelectMode` says."""
 
     def __init__(self, rule: Rule, session_id: str, rng: Random) -> None:
@@ -120,9 +120,9 @@ class _Selecting(SocketStrategy):
         """What goes out where ``frame`` was not chosen."""
         return (frame,)
 
-    def note(self, frame: Frame) -> None:
+    def note(self, frame: Frame, how: str = "") -> None:
         """Note that the failure happened to ``frame``."""
-        self.rule.act(self.session_id, f"{frame.stream} {frame.sequence_id}")
+        self.rule.act(self.session_id, f"{frame.stream} {frame.sequence_id} {how}".rstrip())
 
     def _chooses(self, frame: Frame) -> bool:
         mode = self._select
@@ -134,7 +134,7 @@ class _Selecting(SocketStrategy):
         return by_chance or by_turn or frame.sequence_id in self._ids
 
 
-class Drop(_Selecting):
+class Drop(Selecting):
     """A message never arrives."""
 
     kind: ClassVar[str] = "drop"
@@ -145,7 +145,7 @@ class Drop(_Selecting):
         return ()
 
 
-class Duplicate(_Selecting):
+class Duplicate(Selecting):
     """A message arrives twice."""
 
     kind: ClassVar[str] = "duplicate"
@@ -156,7 +156,7 @@ class Duplicate(_Selecting):
         return (frame, frame)
 
 
-class Reorder(_Selecting):
+class Reorder(Selecting):
     """A message is overtaken by later ones."""
 
     kind: ClassVar[str] = "reorder"
@@ -218,15 +218,3 @@ class Disconnect(SocketStrategy):
         self.rule.act(self.session_id, f"at {frame.type}")
         cut = Cut("failure: disconnect")
         return (frame, cut) if self._left == 0 else (cut,)
-
-
-SOCKET_STRATEGIES: tuple[type[SocketStrategy], ...] = (
-    Drop,
-    Duplicate,
-    Reorder,
-    AcknowledgedSilent,
-    PongOnly,
-    Silent,
-    Disconnect,
-)
-"""In the order a message passes them: first what happens to single messages, then what ends them all."""

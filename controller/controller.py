@@ -18,6 +18,7 @@ from gapless.controller import (
     reconciler,
     retry_timer,
     silence_verifier,
+    suspend_watch,
 )
 from gapless.controller.backoff import EARNED_AFTER_S, ReconnectBackoff
 from gapless.controller.books import Books
@@ -39,6 +40,7 @@ from gapless.controller.signal import Signal
 from gapless.controller.silence import QuietMarket
 from gapless.controller.stats import FeedStats
 from gapless.controller.stream import Stream
+from gapless.controller.stream_watch import StreamWatch
 from gapless.controller.supervisor import Claim, Runner, Supervisor
 from gapless.controller.transports import Transport
 from gapless.states import Activity, Row, State, Trigger
@@ -70,12 +72,14 @@ class ConnectionController:
         transport: Transport,
         random: Random,
         wall_clock: Callable[[], float],
+        boot_clock: Callable[[], float],
         callbacks: Callbacks,
         on_state_change: Callable[[StateChanged], None] | None,
         on_health_change: Callable[[bool], None] | None,
     ) -> None:
         self._config = config
         self._callbacks = callbacks
+        self._boot_clock = boot_clock
         self._wall_clock = wall_clock
         self._on_state_change = on_state_change
         self._limiter = limiter
@@ -112,6 +116,7 @@ class ConnectionController:
             heartbeat=HeartbeatManager(config.heartbeat_interval, config.heartbeat_timeout, on_health_change),
             quiet=QuietMarket(window_s=config.ws_idle_timeout, window_max_s=config.heartbeat_interval),
             rotation=Rotation(config.rotate_after),
+            stream_watch=StreamWatch(config),
             wall_clock=wall_clock,
             evidence=evidence,
             examined=Signal(),
@@ -264,6 +269,7 @@ class ConnectionController:
             async with trio.open_nursery() as nursery:
                 if self._callbacks.consume:
                     nursery.start_soon(self._callbacks.run, self._runtime.books.delivery)
+                nursery.start_soon(suspend_watch.run, self._runtime, self._supervisor, self._boot_clock)
                 await self._supervisor.run()
         except BaseExceptionGroup as group:
             reraise(unwrapped(group))

@@ -106,6 +106,7 @@ class LiveFeed:
         self.last_data_at = subscription.last_data_at = now
         if self.data_awaited or self.first_data_at is None:
             self._data_flows(now)
+        subscription.live_count += 1
         subscription.last_live_timestamp = update.timestamp
         sequence_id = update.sequence_id
         if sequence_id is None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from gapless.controller import stream_watch
 from gapless.states import Trigger
 
 if TYPE_CHECKING:
@@ -16,8 +17,15 @@ meanwhile is read first. Also the pause before a claim is looked at again. Leave
 
 
 async def run(runtime: "Runtime", lease: "Lease") -> None:
-    """Claim IDLE once no market data came for the idle window. Starts at the last SUBSCRIBED."""
+    """Watch the connection and each of its streams. Starts at the last SUBSCRIBED."""
     await runtime.link.subscribed.wait()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream_watch.run, runtime, lease)
+        await _watch_connection(runtime, lease)
+
+
+async def _watch_connection(runtime: "Runtime", lease: "Lease") -> None:
+    """Claim IDLE once no market data came for the idle window."""
     started_at = trio.current_time()
 
     def idle_at() -> float:

@@ -21,6 +21,7 @@ from gapless.controller.groups import outermost, reraise
 from gapless.controller.host_limiters import limiter_of
 from gapless.controller.rate_limiter import RestRateLimiter
 from gapless.controller.stream import Stream
+from gapless.controller.suspend_watch import boot_clock
 from gapless.controller.transports import Transport, TrioWebsocketTransport
 
 _CLOSE_S: Final = 0.25
@@ -41,6 +42,7 @@ async def open_controller(
     http: httpx.AsyncClient | None = None,
     random: Random | None = None,
     wall_clock: Callable[[], float] = time,
+    boot_clock: Callable[[], float] = boot_clock,
     on_message: OnMessage | None = None,
     on_reconciliation: OnReconciliation | None = None,
     on_state_change: Callable[[StateChanged], None] | None = None,
@@ -62,6 +64,7 @@ async def open_controller(
         http: an httpx client to share; None: one of its own. It stays open when the block is left.
         random: where the jitter comes from.
         wall_clock: Unix seconds, for the events.
+        boot_clock: seconds that pass while the machine sleeps, too; how a wake is noticed.
         on_message: called with every event, instead of the loop over the controller; see :mod:`callbacks`.
         on_reconciliation: called with a kind and what came over REST, instead of ``on_message``.
         on_state_change: called with each transition, at once; must not block.
@@ -91,6 +94,7 @@ async def open_controller(
         transport=transport or TrioWebsocketTransport(message_size_max=config.message_size_max),
         random=random or Random(),  # noqa: S311  # jitter, not secrecy
         wall_clock=wall_clock,
+        boot_clock=boot_clock,
         callbacks=Callbacks(on_message, on_reconciliation),
         on_state_change=on_state_change,
         on_health_change=on_health_change,

@@ -16,6 +16,7 @@ from gapless.controller.heartbeat import HeartbeatManager
 from gapless.controller.rotation import Rotation
 from gapless.controller.signal import Signal
 from gapless.controller.silence import QuietMarket
+from gapless.controller.stream_watch import StreamWatch
 from gapless.controller.transports import Connection, Transport
 
 
@@ -69,6 +70,7 @@ class Runtime:
     heartbeat: HeartbeatManager
     quiet: QuietMarket
     rotation: Rotation
+    stream_watch: StreamWatch
     wall_clock: Callable[[], float]
     evidence: Signal
     """Notified when REST has answered or a PONG came: what the verifier waits for."""

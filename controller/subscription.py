@@ -62,6 +62,8 @@ class Subscription:
     last_timestamp: str = ""
     last_data_at: float = float("-inf")
     """Monotonic seconds of the last live datum."""
+    live_count: int = 0
+    """Live data so far, of any generation."""
     last_live_timestamp: str = ""
     """The venue's time of the last live datum."""
     hole_since: str = ""

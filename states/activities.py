@@ -82,13 +82,13 @@ _NOT_YET = frozenset({(Activity.LINK, State.RECONNECTING, Trigger.ROTATED)})
 EMITS: Mapping[Activity, frozenset[Trigger]] = {
     Activity.LINK: frozenset({Trigger.DATA_FLOWS, Trigger.LINK_LOST, Trigger.GAP_FOUND, Trigger.ROTATED}),
     Activity.HEARTBEAT: frozenset({Trigger.PONG_OVERDUE}),
-    Activity.IDLE_WATCH: frozenset({Trigger.IDLE}),
+    Activity.IDLE_WATCH: frozenset({Trigger.IDLE, Trigger.RECONNECT_REQUESTED}),
     Activity.SILENCE_VERIFIER: frozenset({Trigger.MARKET_QUIET, Trigger.SILENCE_CONFIRMED}),
     Activity.FETCH_LOOP: frozenset({Trigger.GAP_FOUND}),
     Activity.RECONCILER: frozenset({Trigger.RESYNCED, Trigger.GAP_FOUND}),
     Activity.BACKOFF: frozenset({Trigger.RETRY_DUE}),
 }
-"""What each activity may emit. ``RECONNECT_REQUESTED`` is the app's own and belongs to no activity."""
+"""What each activity may emit. ``RECONNECT_REQUESTED`` is the app's own and a wake's, too."""
 
 ACTIVITIES = ActivityTable(
     transitions=TABLE,

@@ -120,6 +120,7 @@ class World:
         session_id: str = SESSION,
         limiter: RestRateLimiter | None = None,
         on_health_change: Callable[[bool], None] | None = None,
+        boot_clock: Callable[[], float] | None = None,
         consume: bool = True,
         **settings: object,
     ) -> AsyncIterator[Feed]:
@@ -133,6 +134,7 @@ class World:
                 limiter=limiter,
                 random=Random(1),
                 wall_clock=virtual_wall_clock,
+                boot_clock=trio.current_time if boot_clock is None else boot_clock,
                 on_health_change=on_health_change,
             ) as controller,
             trio.open_nursery() as nursery,

@@ -156,6 +156,7 @@ class Venue:
                         config=NetworkConfig.from_mapping(settings),
                         limiter=limiter,
                         wall_clock=virtual_wall_clock,
+                        boot_clock=trio.current_time,
                     ) as controller,
                     trio.open_nursery() as consuming,
                 ):

@@ -1,0 +1,94 @@
+"""Notices that the machine slept: every clock the controller waits by stood still, and so did its sockets.
+
+A laptop's lid, a paused container, a migrated virtual machine. Two signs, both looked at once a second: the boot clock,
+which counts while the machine sleeps, has gained on the monotonic clock, which does not; or a timer came far too late,
+which is how a stopped process looks from inside. What the socket received meanwhile is read first; then a PING decides.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import trio
+from loguru import logger
+
+from gapless.controller.errors import LinkError
+from gapless.controller.supervisor import Claim
+from gapless.states import State, Trigger
+
+if TYPE_CHECKING:
+    from gapless.controller.runtime import Runtime
+    from gapless.controller.supervisor import Supervisor
+
+_TICK_S: Final = 1.0
+"""Seconds between two looks. A wake is found within one; the cost is a millionth of a processor."""
+_DRAIN_S: Final = 0.05
+"""Seconds for the link to read what lies in the socket's buffer."""
+_PROOF_S: Final = 2.0
+"""Seconds a socket has to prove that it lived through the sleep: ten round trips round the world."""
+
+
+def boot_clock() -> float:
+    """Seconds since boot, sleep included; where the platform has no such clock, the monotonic one."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+class SuspendDetector:
+    """Compares two clocks and a timer. Pure.
+
+    Args:
+        threshold_s: clocks that part by more than this mean that the machine slept.
+    """
+
+    def __init__(self, threshold_s: float, *, now: float, boot: float) -> None:
+        self._threshold_s = threshold_s
+        self._now = now
+        self._boot = boot
+
+    def look(self, *, now: float, boot: float, due_at: float) -> float:
+        """Seconds slept since the last look, as far as can be told; 0.0: awake. The timer was set for ``due_at``."""
+        gained_s = (boot - self._boot) - (now - self._now)
+        self._now, self._boot = now, boot
+        slept_s = max(gained_s, now - due_at)
+        return slept_s if slept_s > self._threshold_s else 0.0
+
+
+async def run(runtime: "Runtime", supervisor: "Supervisor", clock: Callable[[], float]) -> None:
+    """Watch in every state, for as long as the controller runs."""
+    now = trio.current_time()
+    detector = SuspendDetector(runtime.config.suspend_after, now=now, boot=clock())
+    while True:
+        due_at = trio.current_time() + _TICK_S
+        await trio.sleep_until(due_at)
+        slept_s = detector.look(now=trio.current_time(), boot=clock(), due_at=due_at)
+        if slept_s:
+            logger.warning("the machine slept for {:.0f} s", slept_s)
+            await _decide(runtime, supervisor, f"the machine slept for {slept_s:.0f} s")
+
+
+async def _decide(runtime: "Runtime", supervisor: "Supervisor", reason: str) -> None:
+    await trio.sleep(_DRAIN_S)
+    link = runtime.link
+    if supervisor.state is not State.REST_FALLBACK:
+        asked_at = trio.current_time()
+        with trio.move_on_after(min(runtime.config.heartbeat_timeout, _PROOF_S)):
+            await _prove(runtime, asked_at)
+            logger.info("the connection lived through the sleep")
+            return
+        if link is not runtime.link:
+            return  # Another generation by now: whoever dialled it knew.
+    supervisor.post(Claim(trigger=Trigger.RECONNECT_REQUESTED, reason=reason))
+
+
+async def _prove(runtime: "Runtime", asked_at: float) -> None:
+    """Wait for a PONG to a PING sent now; for ever, where the socket is dead."""
+    request_id = runtime.heartbeat.next_id()
+    runtime.heartbeat.sent(request_id, asked_at)
+    try:
+        await runtime.link.send(runtime.exchange.ping(request_id))
+    except LinkError:
+        await trio.sleep_forever()
+    while runtime.heartbeat.answered_since(asked_at) is None:
+        await runtime.evidence.wait()

@@ -56,6 +56,15 @@ KINDS: Final[dict[str, Mode]] = {
 """Each failure, as it is switched on here."""
 
 
+COMPANIONS: Final = {
+    "refuse": "disconnect",
+    "stalled_handshake": "disconnect",
+    "acknowledged_silent": "disconnect",
+    **dict.fromkeys(("rate_limited", "server_error", "slow_reply", "cut_reply", "wrong_reply", "stale_reply"), "drop"),
+}
+"""What makes a failure matter: a handshake fails only where one is made, a REST reply only where one is asked for."""
+
+
 class Exchange:
     """The simulator's control API."""
 
@@ -90,7 +99,7 @@ def torture(exchange: Exchange, seconds: float, random: Random) -> None:
         if not order:
             order = random.sample(sorted(KINDS), len(KINDS))
         turn = {order.pop() for _ in range(min(random.choice((1, 1, 2, 3)), len(order)))}
-        exchange.fail(turn)
+        exchange.fail(turn | {COMPANIONS[kind] for kind in turn if kind in COMPANIONS})
         print(f"  {ends_at - time.monotonic():6.1f} s left: {', '.join(sorted(turn))}", flush=True)
         time.sleep(min(random.uniform(3.0, 12.0), max(0.0, ends_at - time.monotonic())))
         exchange.fail(set())

@@ -19,7 +19,7 @@ from gapless.controller import notices
 from gapless.controller.config import NetworkConfig
 from gapless.controller.delivery import DeliveryBuffer
 from gapless.controller.events import Balance, ContinuityLost, MarketData, Order, Source
-from gapless.controller.exchange import Exchange, HistoryRow, MarketUpdate
+from gapless.controller.exchange import Exchange, HistoryRow, MarketUpdate, SequenceRule
 from gapless.controller.hold_back import Data
 from gapless.controller.instants import instant, rfc3339
 from gapless.controller.sequence_tracker import SequenceTracker
@@ -58,6 +58,7 @@ class Books:
             loss=self._conflated,
         )
         self._in_sequence: Final = config.ordering == "sequence"
+        self.reorder_window_s: Final = config.reorder_window
         self.stats: Final = FeedStats()
         self.changed: Final = Signal()
         """Notified when a gap opens or closes, or a stream is answered: what the reconciler waits for."""
@@ -82,11 +83,14 @@ class Books:
         is_account = self._exchange.is_account(stream)
         return Subscription(
             stream=stream,
-            ledger=self._tracker.ledger(stream.channel, stream.symbol),
+            ledger=self._tracker.ledger(stream.channel, stream.symbol, self._rule(stream, is_account=is_account)),
             is_account=is_account,
             healable=self._reconciles and (is_account or self._exchange.has_history(stream)),
             generation=self.generation,
         )
+
+    def _rule(self, stream: Stream, *, is_account: bool) -> SequenceRule:
+        return SequenceRule.CONTIGUOUS if is_account else self._exchange.sequence_rule(stream)
 
     # -- desires -------------------------------------------------------------------------------------------------------
 

@@ -28,10 +28,12 @@ from gapless.controller.config import NetworkConfig
 from gapless.controller.delivery import Batches
 from gapless.controller.errors import ConfigurationError, ReconnectExhaustedError
 from gapless.controller.events import AnyEvent, ReconnectGaveUp, StateChanged
-from gapless.controller.exchange import Exchange
+from gapless.controller.exchange import Exchange, HistoryPage, HistoryQuery, HistoryRow
 from gapless.controller.feed import LiveFeed
 from gapless.controller.groups import reraise, unwrapped
 from gapless.controller.heartbeat import HeartbeatManager
+from gapless.controller.price_history import Moment, price_history
+from gapless.controller.priority import Priority
 from gapless.controller.rate_limiter import RestRateLimiter
 from gapless.controller.rest import RestClient, RestStats
 from gapless.controller.rotation import Rotation
@@ -55,7 +57,8 @@ _CLOSE_S: Final = 0.25
 class ConnectionController:
     """Keeps one feed whole. Built and run by :func:`~gapless.controller.opening.open_controller`.
 
-    Iterate over it for events; one consumer at a time. Methods by kind. Data: ``async for``, :meth:`batches`. State:
+    Iterate over it for events; one consumer at a time. Methods by kind. Data: ``async for``, :meth:`batches`,
+    :meth:`price_history`. State:
     :attr:`state`, :attr:`history`, :meth:`wait_for`. Control: :attr:`streams`, :meth:`subscribe`, :meth:`unsubscribe`,
     :meth:`reconnect`, :meth:`rotate`. Figures: :attr:`stats`, :attr:`rest_stats`, :attr:`rest_budget`,
     :attr:`round_trip_s`, :attr:`running`, :meth:`freshness`, :attr:`open_gaps`.
@@ -223,6 +226,41 @@ class ConnectionController:
         With no such link it happens once there is one.
         """
         self._runtime.rotation.ask(reason)
+
+    async def price_history(
+        self,
+        symbol: str,
+        start: Moment = None,
+        end: Moment = None,
+        limit: int | None = None,
+        *,
+        channel: str = "ticker",
+    ) -> list[HistoryRow]:
+        """The venue's history of a symbol, oldest first, whether subscribed or not; touches nothing that is owed.
+
+        Args:
+            symbol: as in a stream.
+            start: a datetime with a time zone, or RFC 3339; None: from the oldest row that is kept.
+            end: alike; None: up to now. Both ends are inclusive.
+            limit: rows from the start of the range; None: all, up to a million.
+            channel: as in a stream.
+
+        Raises:
+            ConfigurationError: an argument cannot be meant.
+            RequestFailedError: the venue refused or did not answer, after the retries of the configuration.
+            InvalidReplyError: what it answered is no history, or cannot be paged.
+        """
+        stream = Stream(channel, symbol)
+        exchange = self._runtime.exchange
+        exchange.check(stream)
+
+        async def fetch(query: HistoryQuery) -> HistoryPage:
+            request = exchange.history_request(query)
+            reply = await self._rest.fetch(request, priority=Priority.SNAPSHOT, weight=exchange.weight(request))
+            return exchange.decode_history(reply)
+
+        page_rows = min(self._config.price_history_limit, exchange.page_rows_max)
+        return await price_history(fetch, stream, start=start, end=end, limit=limit, page_rows=page_rows)
 
     # -- figures ------------------------------------------------------------------------------------------------------
 

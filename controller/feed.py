@@ -4,6 +4,7 @@ Frames never pass through the state machine. Only changes become triggers: data 
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from gapless.controller.books import Books
 from gapless.controller.errors import LinkError
@@ -11,6 +12,7 @@ from gapless.controller.events import Source
 from gapless.controller.exchange import AccountUpdate, MarketUpdate
 from gapless.controller.instants import instant
 from gapless.controller.sequence_tracker import DELIVERED, Verdict
+from gapless.controller.signal import Signal
 from gapless.controller.stream import Stream
 from gapless.controller.subscription import Subscription
 
@@ -30,6 +32,8 @@ class LiveFeed:
         self._books = books
         self.on_data: Callable[[], None] = _nobody_waits
         """Called when market data arrives while ``data_awaited`` is set; the call clears it."""
+        self.jumped: Final = Signal()
+        """Notified when there is a new tentative jump."""
         self.data_awaited = True
         self.first_data_at: float | None = None
         """Monotonic seconds of this generation's first market data."""
@@ -49,10 +53,12 @@ class LiveFeed:
         self._books.generation = generation
         for subscription in self._books.subscriptions:
             subscription.live_seen = False
+            subscription.ledger.interrupt()
 
     def socket_closed(self) -> None:
-        """This generation's socket is gone."""
+        """This generation's socket is gone: nothing that was skipped will come by it any more."""
         self._books.socket_open = False
+        self.settle(float("inf"))
 
     def welcome(self, epoch: str | None) -> None:
         """The socket belongs to this epoch.
@@ -109,7 +115,7 @@ class LiveFeed:
         subscription.live_count += 1
         subscription.last_live_timestamp = update.timestamp
         sequence_id = update.sequence_id
-        if sequence_id is None:
+        if sequence_id is None or not subscription.sequenced:
             self._unsequenced(subscription, update, received_at)
             return
         if self._books.epoch is None:
@@ -117,7 +123,7 @@ class LiveFeed:
         if self._books.delivery.overflowing:
             self._skip(subscription, sequence_id)
             return
-        verdict = self._admit(subscription, sequence_id)
+        verdict = self._admit(subscription, sequence_id, update.prev_sequence_id, now)
         if verdict is Verdict.SUSPECT:
             return
         if verdict in DELIVERED:
@@ -143,7 +149,9 @@ class LiveFeed:
             else:
                 self._skip(subscription, update.sequence_id)
             return
-        verdict = Verdict.NEXT if update.sequence_id is None else self._admit(subscription, update.sequence_id)
+        verdict = (
+            Verdict.NEXT if update.sequence_id is None else self._admit(subscription, update.sequence_id, None, now)
+        )
         if verdict not in DELIVERED:
             return
         self._books.deliver_account(
@@ -153,18 +161,39 @@ class LiveFeed:
             self._books.filled(subscription, [(update.sequence_id, update.sequence_id)], "live")
             self._books.trim(subscription)
 
-    def _admit(self, subscription: Subscription, sequence_id: int) -> Verdict:
+    def _admit(self, subscription: Subscription, sequence_id: int, prev: int | None, now: float) -> Verdict:
         """Enter an id, and see to what its verdict entails besides the delivery."""
-        verdict = subscription.ledger.accept(sequence_id)
+        ledger = subscription.ledger
+        verdict = ledger.accept(sequence_id, prev)
         if verdict is Verdict.NEXT:
             return verdict
         if verdict is Verdict.DUPLICATE:
             self._books.stats.duplicates += 1
+        elif verdict is Verdict.REORDERED:
+            self._books.stats.reordered += 1
         elif verdict is Verdict.SUSPECT:
             self._books.doubt(subscription, sequence_id)
-        elif verdict is Verdict.JUMPED and subscription.ledger.last_gap is not None:
-            self._books.open_gap(subscription, *subscription.ledger.last_gap, "sequence_jump")
+        elif verdict is Verdict.JUMPED and ledger.last_gap is not None:
+            if self._books.reorder_window_s:
+                ledger.hesitate()
+                subscription.jumps.append((now + self._books.reorder_window_s, *ledger.last_gap))
+                self.jumped.notify()
+            else:
+                self._books.open_gap(subscription, *ledger.last_gap, "sequence_jump")
         return verdict
+
+    @property
+    def settle_at(self) -> float:
+        """When the oldest tentative jump is to be settled; infinity where there is none."""
+        return min((each.jumps[0][0] for each in self._books.subscriptions if each.jumps), default=float("inf"))
+
+    def settle(self, now: float) -> None:
+        """What was skipped and has not come within the reorder window is missing."""
+        for subscription in self._books.subscriptions:
+            while subscription.jumps and now >= subscription.jumps[0][0]:
+                _, start, end = subscription.jumps.popleft()
+                for low, high in subscription.ledger.settle(start, end):
+                    self._books.open_gap(subscription, low, high, "sequence_jump")
 
     def _data_flows(self, now: float) -> None:
         if self.first_data_at is None:

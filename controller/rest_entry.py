@@ -113,11 +113,17 @@ def _enter_rows(books: Books, subscription: Subscription, answer: Answer) -> int
     ledger = subscription.ledger
     filled: list[tuple[int, int]] = []
     stopped_at: int | None = None
+    if ledger.is_sparse and answer.page.first_seq is not None:
+        books.lose(subscription, ledger.lose(0, answer.page.first_seq - 1), "evicted")
     for number, row in _wanted(answer):
         if books.room_for(subscription, number) <= 0:
             stopped_at = number - 1
             break
-        if answer.page.last_seq is not None and (gap := ledger.issued(number - 1, trusted=True)) is not None:
+        if ledger.is_sparse:
+            # Rows come in order and cover the range: what lies between them does not exist.
+            filled.extend(ledger.lose(answer.query.start_seq or 0, number - 1))
+            ledger.pass_to(number - 1)
+        elif answer.page.last_seq is not None and (gap := ledger.issued(number - 1, trusted=True)) is not None:
             # The venue vouches for every id up to last_seq: however far the jump, it is real.
             books.open_gap(subscription, *gap, "history_jump")
         verdict = ledger.accept(number)
@@ -125,6 +131,8 @@ def _enter_rows(books: Books, subscription: Subscription, answer: Answer) -> int
             continue
         if verdict is Verdict.JUMPED and ledger.last_gap is not None:
             books.open_gap(subscription, *ledger.last_gap, "history_jump")
+        elif verdict is Verdict.REORDERED:
+            books.stats.reordered += 1
         elif verdict is Verdict.LATE:
             if filled and filled[-1][1] == number - 1:
                 filled[-1] = (filled[-1][0], number)
@@ -158,7 +166,9 @@ def _judge(books: Books, subscription: Subscription, answer: Answer, covered_to:
     ledger = subscription.ledger
     if covered_to is None or query.start_seq is None or covered_to < query.start_seq:
         return
-    if ledger.next_id is not None and covered_to >= ledger.next_id:
+    if ledger.is_sparse:
+        ledger.pass_to(covered_to)
+    elif ledger.next_id is not None and covered_to >= ledger.next_id:
         gap = ledger.issued(covered_to, trusted=True)
         if gap is not None:
             books.open_gap(subscription, *gap, "history_jump")
@@ -168,4 +178,9 @@ def _judge(books: Books, subscription: Subscription, answer: Answer, covered_to:
     if page.first_seq is not None and page.first_seq <= page.last_seq + 1:
         # Whatever was asked for: what lies below the first id kept is gone.
         books.lose(subscription, ledger.lose(0, page.first_seq - 1), "evicted")
-    books.lose(subscription, ledger.lose(query.start_seq, covered_to), "absent")
+    closed = ledger.lose(query.start_seq, covered_to)
+    if ledger.is_sparse:
+        # Whatever existed there was delivered.
+        books.filled(subscription, closed, "rest")
+    else:
+        books.lose(subscription, closed, "absent")

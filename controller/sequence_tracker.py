@@ -16,13 +16,20 @@ and moves nothing. The next id continues it (then it was real), or REST's ``last
 
 The first id of all has nothing to be measured by and is believed, until something contradicts it.
 
-What does not fit: ids are assumed to be contiguous, +1 each.
+Rules. All of this holds for contiguous ids, +1 each. *Sparse* streams promise less. In a chained stream each message
+names the one before it, so a broken link is a hole, but of unknown content: its range of ids is asked for, what REST
+knows of it is delivered, and then it is closed. In a monotonic stream ids only grow; what is missing can only be told
+where the socket was interrupted, and is asked for in the same way. Unsequenced streams have no books.
+
+The reorder window. Where one is set, a jump is tentative at first: ids in it may still arrive, out of order, and nobody
+is told. :meth:`StreamLedger.settle` makes a gap of what did not come in time.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, unique
 
+from gapless.controller.exchange import SequenceRule
 from gapless.controller.intervals import IntervalSet
 
 JUMP_MAX = 100_000
@@ -54,13 +61,15 @@ class Verdict(Enum):
     """New, but ids before it are missing: deliver; ``last_gap`` holds the gap it opened."""
     LATE = "late"
     """It was in an open gap: deliver."""
+    REORDERED = "reordered"
+    """It was skipped a moment ago, and nobody was told yet: deliver."""
     DUPLICATE = "duplicate"
     """Delivered before, reported lost, or never owed: drop."""
     SUSPECT = "suspect"
     """Too far ahead to be believed: drop, and ask."""
 
 
-DELIVERED = frozenset({Verdict.NEXT, Verdict.JUMPED, Verdict.LATE})
+DELIVERED = frozenset({Verdict.NEXT, Verdict.JUMPED, Verdict.LATE, Verdict.REORDERED})
 """The verdicts with which an id reaches the app."""
 
 
@@ -71,9 +80,32 @@ class StreamLedger:
     Methods that close gaps: :meth:`accept`, :meth:`lose`, :meth:`lose_all`, :meth:`cover`.
     """
 
-    __slots__ = ("_base", "_confirmed", "_intervals_max", "_jump_max", "_low", "gaps", "last_gap", "next_id", "suspect")
+    __slots__ = (
+        "_base",
+        "_confirmed",
+        "_interrupted",
+        "_intervals_max",
+        "_jump_max",
+        "_low",
+        "gaps",
+        "last_gap",
+        "next_id",
+        "rule",
+        "suspect",
+        "tentative",
+    )
 
-    def __init__(self, *, jump_max: int = JUMP_MAX, intervals_max: int = INTERVALS_MAX) -> None:
+    def __init__(
+        self,
+        *,
+        jump_max: int = JUMP_MAX,
+        intervals_max: int = INTERVALS_MAX,
+        rule: SequenceRule = SequenceRule.CONTIGUOUS,
+    ) -> None:
+        self.rule = rule
+        self._interrupted = False
+        self.tentative = IntervalSet()
+        """Ids skipped so lately that they may still come."""
         self._jump_max = jump_max
         self._intervals_max = intervals_max
         self._base = 0
@@ -95,10 +127,21 @@ class StreamLedger:
     @property
     def first_missing(self) -> int | None:
         """The lowest id that is owed and not delivered yet; None while nothing is known of the stream."""
-        return self.gaps.first if self.gaps else self.next_id
+        if not self.gaps and not self.tentative:
+            return self.next_id
+        return min(each.first for each in (self.gaps, self.tentative) if each)
 
-    def accept(self, sequence_id: int) -> Verdict:
-        """Enter one id. Constant time when ids arrive in order."""
+    @property
+    def is_sparse(self) -> bool:
+        """Whether not every id between two others exists."""
+        return self.rule is not SequenceRule.CONTIGUOUS
+
+    def interrupt(self) -> None:
+        """The socket is another one: a sparse stream may have missed something that no id tells."""
+        self._interrupted = True
+
+    def accept(self, sequence_id: int, prev: int | None = None) -> Verdict:
+        """Enter one id; of a chained stream with the id before it. Constant time when ids arrive in order."""
         expected = self.next_id
         if sequence_id == expected:
             self.next_id = sequence_id + 1
@@ -117,14 +160,53 @@ class StreamLedger:
             self.reset(sequence_id - 1)
             return self.accept(sequence_id)
         if sequence_id < expected:
+            if self.tentative.discard(sequence_id):
+                return Verdict.REORDERED
             return Verdict.LATE if self.gaps.discard(sequence_id) else Verdict.DUPLICATE
-        if sequence_id - expected > self._jump_max and sequence_id - 1 != self.suspect:
+        if sequence_id - expected > self._jump_max and not self._continues_suspect(sequence_id):
             self.suspect = sequence_id
             return Verdict.SUSPECT
-        self._open(expected, sequence_id - 1)
+        hole_ends = self._hole_before(sequence_id, prev)
         self.next_id = sequence_id + 1
         self.suspect = None
+        self._interrupted = False
+        if hole_ends < expected:
+            self._confirmed = True
+            return Verdict.NEXT
+        self._open(expected, hole_ends)
         return Verdict.JUMPED
+
+    def _hole_before(self, sequence_id: int, prev: int | None) -> int:
+        """The last id that may be missing before this one; below the cursor: none is."""
+        if not self.is_sparse:
+            return sequence_id - 1
+        if self.rule is SequenceRule.CHAINED and prev is not None:
+            return min(prev, sequence_id - 1)
+        return sequence_id - 1 if self._interrupted else -1
+
+    def _continues_suspect(self, sequence_id: int) -> bool:
+        if self.suspect is None:
+            return False
+        reach = self._jump_max if self.is_sparse else 1
+        return 0 < sequence_id - self.suspect <= reach
+
+    def hesitate(self) -> None:
+        """The gap that the last JUMPED id opened is tentative: what is in it may still come."""
+        if self.last_gap is not None:
+            for low, high in self.gaps.take(*self.last_gap):
+                self.tentative.add(low, high)
+
+    def settle(self, start: int, end: int) -> list[tuple[int, int]]:
+        """What of ``start..end`` is still tentative did not come in time: it is a gap from now on, returned."""
+        overdue = self.tentative.take(start, end)
+        for low, high in overdue:
+            self.gaps.add(low, high)
+        return overdue
+
+    def pass_to(self, highest: int) -> None:
+        """A sparse stream has nothing between the cursor and ``highest``: REST, which covers it, says so."""
+        if self.next_id is not None and highest >= self.next_id:
+            self.next_id = highest + 1
 
     def start_at(self, sequence_id: int) -> None:
         """The first owed id, where nothing was known before; otherwise nothing changes."""
@@ -181,17 +263,21 @@ class StreamLedger:
 
     def lose(self, start: int, end: int) -> list[tuple[int, int]]:
         """Ids ``start..end`` will never come: close what of them is open, and return it."""
+        self.settle(start, end)
         return self.gaps.take(start, end)
 
     def lose_all(self) -> list[tuple[int, int]]:
         """Nothing that is open will ever come: close and return it, and forget the suspect."""
         self.suspect = None
+        if self.tentative and self.next_id is not None:
+            self.settle(0, self.next_id)
         lost = list(self.gaps)
         self.gaps.clear()
         return lost
 
     def cover(self, highest: int) -> list[tuple[int, int]]:
         """A snapshot covers every id up to ``highest``: close and return the gaps below it, move the cursor past it."""
+        self.settle(self._base, highest)
         closed = self.gaps.take(self._base, highest)
         if self.next_id is None or self.next_id <= highest:
             if self.next_id is None:
@@ -207,6 +293,7 @@ class StreamLedger:
     def reset(self, first_id: int | None) -> None:
         """Start the books anew, owed from ``first_id`` (None: from whatever comes first)."""
         self.gaps.clear()
+        self.tentative.clear()
         self.suspect = None
         self.last_gap = None
         self._base = first_id or 0
@@ -232,11 +319,11 @@ class SequenceTracker:
         self._intervals_max = intervals_max
         self._ledgers: dict[tuple[str, str], StreamLedger] = {}
 
-    def ledger(self, channel: str, symbol: str) -> StreamLedger:
+    def ledger(self, channel: str, symbol: str, rule: SequenceRule = SequenceRule.CONTIGUOUS) -> StreamLedger:
         """The books of one stream, opened on first use."""
         key = (channel, symbol)
         if key not in self._ledgers:
-            self._ledgers[key] = StreamLedger(jump_max=self._jump_max, intervals_max=self._intervals_max)
+            self._ledgers[key] = StreamLedger(jump_max=self._jump_max, intervals_max=self._intervals_max, rule=rule)
         return self._ledgers[key]
 
     def forget(self, channel: str, symbol: str) -> None:

@@ -116,6 +116,7 @@ class Session:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_desired, connection)
                 nursery.start_soon(self._settle_nameless)
+                nursery.start_soon(self._settle_jumps)
                 await self._read(connection)
 
     def _role(self) -> str:
@@ -243,6 +244,14 @@ class Session:
     def _refuse(self, refusal: Refusal) -> None:
         for stream in refusal.streams:
             self._runtime.feed.reject(stream, refusal.code, refusal.message)
+
+    async def _settle_jumps(self) -> NoReturn:
+        """What was skipped and does not come within the reorder window is a gap."""
+        feed = self._runtime.feed
+        while True:
+            with trio.move_on_at(feed.settle_at):
+                await feed.jumped.wait()
+            feed.settle(trio.current_time())
 
     async def _settle_nameless(self) -> NoReturn:
         """No SUBSCRIBED follows: then a REJECTED without names meant every stream."""

@@ -17,6 +17,8 @@ class FeedStats:
     """Market data delivered from REST while live data did not flow."""
     duplicates: int = 0
     """Ids dropped because they were delivered before, reported lost, or never owed."""
+    reordered: int = 0
+    """Ids that came late, within the reorder window."""
     skipped: int = 0
     """Live frames not taken because the app's buffer was full; they are fetched again."""
     suspects: int = 0

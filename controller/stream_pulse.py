@@ -2,8 +2,8 @@
 
 A stream has its own usual interval between data. It is estimated from how far the last datum moved between two looks
 and how many data moved it, so a frame costs one addition and a burst counts as the one step that it is; each look
-weighs a fifth. Five intervals without a datum are unusual enough to ask (of a Poisson stream's pauses, 1 in 150 is longer);
-each time REST has nothing newer either, the patience doubles.
+weighs a fifth. Five intervals without a datum are unusual enough to ask (of a Poisson stream's pauses, 1 in 150 is
+longer); each time REST has nothing newer either, the patience doubles.
 """
 
 from dataclasses import dataclass

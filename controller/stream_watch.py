@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BUDGET_SHARE: Final = 0.1
 """Of the REST budget, that probes may take together."""
 _RECONNECT_EVERY_S: Final = 300.0
-"""Seconds between two reconnects for a dead stream's sake: the other streams are well, and each costs them a little."""
+"""Seconds between two reconnects for a dead stream's sake: the other streams are well, and it costs them."""
 _TICK_S: Final = 1.0
 """The longest time between two looks at the rhythms of all streams."""
 

@@ -1,9 +1,10 @@
 """What the controller knows about one subscribed stream. Pure."""
 
+from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
 
-from gapless.controller.exchange import HistoryPage
+from gapless.controller.exchange import HistoryPage, SequenceRule
 from gapless.controller.sequence_tracker import StreamLedger
 from gapless.controller.stream import Stream
 
@@ -74,6 +75,8 @@ class Subscription:
     """The first id of an overflow's gap that no event has announced yet."""
     skipped_to: int = 0
     """The last id of that gap."""
+    jumps: deque[tuple[float, int, int]] = field(default_factory=deque)
+    """Tentative jumps: when each is settled, and its ids."""
     repeats: dict[RowKey, None] = field(default_factory=dict)
     """Recent rows of a venue without ids or epochs, oldest first."""
 
@@ -93,6 +96,11 @@ class Subscription:
     # Over REST.
     rest_head: RestHead | None = None
 
+    @property
+    def sequenced(self) -> bool:
+        """Whether the ids of this stream tell anything."""
+        return self.ledger.rule is not SequenceRule.UNSEQUENCED
+
     def ask_again(self) -> None:
         """This stream must be ended and begun anew on the socket."""
         self.token = next(_tokens)
@@ -101,6 +109,7 @@ class Subscription:
     def start_generation(self, generation: int) -> None:
         """A new socket: nothing the old one said counts any more."""
         self.generation = generation
+        self.ledger.interrupt()
         self.answered = False
         self.rejected = False
         self.live_head = None
@@ -138,5 +147,5 @@ class Subscription:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing of this stream holds CONNECTED back."""
+        """Whether nothing of this stream holds CONNECTED back; a tentative jump does not yet."""
         return self.answered and not self.has_gap and (not self.is_account or self.snapshot_done or self.rejected)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket
 
-from gapless.controller import NetworkConfig, RestRateLimiter, Stream, open_controller
+from gapless.controller import Exchange, NetworkConfig, RestRateLimiter, Stream, open_controller
 from gapless.simulator.http_server import HttpServer
 from gapless.simulator.network import VirtualNetwork
 from tests.kit import TICKER, Feed, virtual_wall_clock
@@ -136,7 +136,11 @@ class Venue:
 
     @asynccontextmanager
     async def feed(
-        self, *streams: Stream, limiter: RestRateLimiter | None = None, **settings: object
+        self,
+        *streams: Stream,
+        limiter: RestRateLimiter | None = None,
+        exchange: Callable[[str, str], Exchange] | None = None,
+        **settings: object,
     ) -> AsyncIterator[Feed]:
         """Serve, and open a controller against it."""
         app = Starlette(routes=[Route("/{path:path}", self.handle_request)])
@@ -155,6 +159,7 @@ class Venue:
                         streams=streams or [TICKER],
                         config=NetworkConfig.from_mapping(settings),
                         limiter=limiter,
+                        exchange=None if exchange is None else exchange(self.ws_url, self.rest_url),
                         wall_clock=virtual_wall_clock,
                         boot_clock=trio.current_time,
                     ) as controller,

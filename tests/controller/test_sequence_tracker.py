@@ -489,7 +489,8 @@ def test_any_history_leaves_every_id_delivered_once_missing_or_lost() -> None:
         LedgerAgainstSets,
         settings=settings(max_examples=200, stateful_step_count=40, derandomize=True, deadline=None),
     )
-    wanted = {verdict.value for verdict in Verdict} | {
+    # Reordering takes a window, which test_sequence_rules.py has.
+    wanted = {verdict.value for verdict in Verdict if verdict is not Verdict.REORDERED} | {
         "continued",
         "contradicted",
         "mark doubted",

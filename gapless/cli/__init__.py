@@ -14,6 +14,7 @@ from gapless.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USAGE
 COMMANDS: Final = {
     "demo": "Put a controller through everything that can go wrong, and check that nothing was lost.",
     "diagram": "Draw the state machine from its transition and activity tables.",
+    "settings": "List what --config and --set take: one line for each field.",
     "simulate": "Run an exchange: WebSocket, REST, a market, and failures to switch on.",
     "watch": "Keep streams of an exchange whole, and print every event.",
 }

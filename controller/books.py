@@ -284,6 +284,16 @@ class Books:
         self._close_hole(subscription)
         self._hand_over(subscription)
 
+    def refuted(self, subscription: Subscription, start: int, end: int) -> None:
+        """Ids that a corrupt jump had claimed were never issued: nobody waits for them any more."""
+        stream = subscription.stream
+        logger.warning("{}: ids up to {} were never issued; the jump was corrupt", stream, end)
+        self.delivery.put(notices.gap_filled(stream, self.epoch, start, end, reason="refuted", at=self._wall_clock()))
+        subscription.live_head = start - 1
+        self.changed.notify()
+        self._close_hole(subscription)
+        self._hand_over(subscription)
+
     def announce_skipped(self) -> None:
         """The overflow is over: the rest of each stream's gap becomes an event."""
         for subscription in self._by_key.values():

@@ -129,7 +129,10 @@ class GapFound(Event, frozen=True, kw_only=True):
 
 
 class GapFilled(Event, frozen=True, kw_only=True):
-    """Ids ``start_seq..end_seq`` of open gaps were delivered. ``reason``: ``rest``, ``live`` or ``snapshot``."""
+    """Ids ``start_seq..end_seq`` of gaps were delivered. ``reason``: ``rest``, ``live``, ``snapshot``, ``refuted``.
+
+    The last one: they were never issued, two corrupt ids in a row had claimed them. They may still come one day.
+    """
 
     channel: str
     symbol: str

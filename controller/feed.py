@@ -167,6 +167,9 @@ class LiveFeed:
         verdict = ledger.accept(sequence_id, prev)
         if verdict is Verdict.NEXT:
             return verdict
+        if ledger.refuted is not None:
+            claimed, ledger.refuted = ledger.refuted, None
+            self._books.refuted(subscription, *claimed)
         if verdict is Verdict.DUPLICATE:
             self._books.stats.duplicates += 1
         elif verdict is Verdict.REORDERED:

@@ -14,6 +14,9 @@ The jump guard. An id far ahead of the cursor is more often a corrupt frame than
 and moves nothing. The next id continues it (then it was real), or REST's ``last_seq`` covers it (real) or does not
 (corrupt). Its own frame is not delivered: if it was real, its id is part of the gap and is fetched like the rest.
 
+Two corrupt ids that continue each other are believed. When the stream then goes on far below them, twice in a row, the
+jump is refuted: the cursor returns, and what the jump had claimed is owed no more.
+
 The first id of all has nothing to be measured by and is believed, until something contradicts it.
 
 Rules. All of this holds for contiguous ids, +1 each. *Sparse* streams promise less. In a chained stream each message
@@ -82,7 +85,9 @@ class StreamLedger:
 
     __slots__ = (
         "_base",
+        "_below",
         "_confirmed",
+        "_far_from",
         "_interrupted",
         "_intervals_max",
         "_jump_max",
@@ -90,6 +95,7 @@ class StreamLedger:
         "gaps",
         "last_gap",
         "next_id",
+        "refuted",
         "rule",
         "suspect",
         "tentative",
@@ -104,6 +110,10 @@ class StreamLedger:
     ) -> None:
         self.rule = rule
         self._interrupted = False
+        self._far_from: int | None = None
+        self._below: int | None = None
+        self.refuted: tuple[int, int] | None = None
+        """What :meth:`accept` has just found never to have been issued: ids up to a jump that was corrupt."""
         self.tentative = IntervalSet()
         """Ids skipped so lately that they may still come."""
         self._jump_max = jump_max
@@ -160,12 +170,16 @@ class StreamLedger:
             self.reset(sequence_id - 1)
             return self.accept(sequence_id)
         if sequence_id < expected:
+            if self._far_from is not None and expected - sequence_id > self._jump_max:
+                self._refute(sequence_id, expected)
             if self.tentative.discard(sequence_id):
                 return Verdict.REORDERED
             return Verdict.LATE if self.gaps.discard(sequence_id) else Verdict.DUPLICATE
         if sequence_id - expected > self._jump_max and not self._continues_suspect(sequence_id):
             self.suspect = sequence_id
             return Verdict.SUSPECT
+        if sequence_id - expected > self._jump_max:
+            self._far_from = expected
         hole_ends = self._hole_before(sequence_id, prev)
         self.next_id = sequence_id + 1
         self.suspect = None
@@ -175,6 +189,17 @@ class StreamLedger:
             return Verdict.NEXT
         self._open(expected, hole_ends)
         return Verdict.JUMPED
+
+    def _refute(self, sequence_id: int, cursor: int) -> None:
+        """The stream goes on far below a jump that was believed: twice in a row, and the jump was corrupt."""
+        if sequence_id - 1 != self._below or (self._far_from or 0) > sequence_id:
+            self._below = sequence_id
+            return
+        self.refuted = (sequence_id + 1, cursor - 1)
+        self.gaps.take(*self.refuted)
+        self.tentative.take(*self.refuted)
+        self.next_id = sequence_id + 1
+        self._far_from = self._below = None
 
     def _hole_before(self, sequence_id: int, prev: int | None) -> int:
         """The last id that may be missing before this one; below the cursor: none is."""
@@ -292,6 +317,7 @@ class StreamLedger:
 
     def reset(self, first_id: int | None) -> None:
         """Start the books anew, owed from ``first_id`` (None: from whatever comes first)."""
+        self._far_from = self._below = None
         self.gaps.clear()
         self.tentative.clear()
         self.suspect = None

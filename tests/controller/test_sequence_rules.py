@@ -13,7 +13,7 @@ from gapless.controller import GapFilled, GapFound, Source, State, Stream
 from gapless.controller.exchange import SequenceRule
 from gapless.controller.exchanges import ReferenceExchange
 from gapless.controller.sequence_tracker import StreamLedger, Verdict
-from gapless.simulator import FailuresConfig, ServerErrorMode
+from gapless.simulator import FailuresConfig, ServerErrorMode, WrongTypesMode
 from gapless.simulator.failure_modes import ReorderMode, SelectMode
 from tests.kit import world
 from tests.scripted import Query, Socket, Venue, page, timestamp
@@ -79,6 +79,33 @@ def test_a_real_jump_is_confirmed_by_the_next_id_though_it_need_not_be_the_very_
     books.accept(1)
     assert books.accept(50_000) is Verdict.SUSPECT
     assert books.accept(50_007) is NEXT
+
+
+def test_two_corrupt_ids_in_a_row_are_refuted_when_the_stream_goes_on_below_them() -> None:
+    books = ledger(SequenceRule.CONTIGUOUS)
+    assert [books.accept(number) for number in (1, 2, 10**12, 10**12 + 1)] == [NEXT, NEXT, Verdict.SUSPECT, JUMPED]
+    assert books.accept(5) is LATE
+    refuted = [books.refuted]
+    assert books.accept(6) is LATE
+    refuted.append(books.refuted)
+    assert refuted == [None, (7, 10**12 + 1)], "one id below could be a late one"
+    assert list(books.gaps) == [(3, 4)]
+    assert books.accept(7) is NEXT
+
+
+async def test_a_feed_that_was_fooled_twice_comes_out_whole(autojump_clock: MockClock) -> None:
+    mode = WrongTypesMode(enabled=True, ids=(30, 31), how=("id_jump",))
+    async with world(latency_s=0.2) as w, w.feed() as feed:
+        await feed.until_state(State.CONNECTED)
+        w.fail(FailuresConfig(wrong_types=mode))
+        await trio.sleep(10.0)
+        assert feed.controller.state is State.CONNECTED
+        assert feed.controller.open_gaps == {}
+        ids = sorted(number or 0 for number in feed.ids())
+        assert ids[-1] == 10**12 + 31, "the second of the two was believed"
+        assert ids[:-1] == list(range(ids[0], ids[0] + len(ids) - 1))
+        assert feed.lost == []
+        assert any(isinstance(event, GapFilled) and event.reason == "refuted" for event in feed.events)
 
 
 # -- the reorder window -----------------------------------------------------------------------------------------------

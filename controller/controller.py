@@ -341,6 +341,8 @@ class ConnectionController:
             case State.REST_FALLBACK:
                 retry_in_s, gave_up = self._plan_retry(claim, now)
             case State.RECONNECTING:
+                if row.source is not State.REST_FALLBACK and self._is_earned(now):
+                    runtime.backoff.reset()
                 self._new_generation()
                 retry_in_s = runtime.backoff.earliest(now) - now or None
             case State.SILENT:
@@ -353,14 +355,19 @@ class ConnectionController:
         if gave_up:
             self._give_up(claim)
 
-    def _plan_retry(self, claim: Claim, now: float) -> tuple[float | None, bool]:
+    def _is_earned(self, now: float) -> bool:
+        """Whether this generation has shown data for long enough to forget the failures before it."""
         runtime = self._runtime
         if runtime.books.market_desired:
             first, last = runtime.feed.first_data_at, runtime.feed.last_data_at
         else:
             # Account streams may be quiet for hours: there, a subscription that lasted stands for data that flowed.
             first, last = runtime.link.subscribed_at, now
-        earned = first is not None and last - first >= EARNED_AFTER_S
+        return first is not None and last - first >= EARNED_AFTER_S
+
+    def _plan_retry(self, claim: Claim, now: float) -> tuple[float | None, bool]:
+        runtime = self._runtime
+        earned = self._is_earned(now)
         runtime.retry_at = runtime.backoff.lost(now, earned=earned, spends_attempt=not claim.unverified)
         return (None, True) if runtime.retry_at is None else (runtime.retry_at - now, False)
 

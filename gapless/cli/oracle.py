@@ -12,18 +12,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gapless.cli.deliveries import Issued, StreamAccount, StreamKey, named, spans
-from gapless.controller import (
-    AnyEvent,
-    ContinuityLost,
-    GapFilled,
-    GapFound,
-    MarketData,
-    State,
-    StateChanged,
-    StreamReset,
-)
-from gapless.states import TABLE, Effect
+from gapless.controller import AnyEvent, ContinuityLost, MarketData, State, StateChanged
+from gapless.simulator.testkit.continuity import Continuity, illegal_transitions
+from gapless.simulator.testkit.deliveries import Issued, StreamAccount, StreamKey
+from gapless.states import TABLE
 
 VIOLATIONS_MAX = 50
 """Texts in a verdict; what breaks once usually breaks a thousand times, and the counts say how often."""
@@ -103,8 +95,8 @@ def judge(record: Record, observed: Observed, terms: Terms) -> Verdict:
     busiest = busiest_second(record.requests_at)
     violations = [
         *(text for account in accounts.values() for text in account.violations()),
-        *_illegal_transitions(observed.events),
-        *_Continuity().violations(observed.events),
+        *illegal_transitions(observed.events),
+        *Continuity().violations(observed.events),
         *_unmet(record, terms, entered),
         *_late_silences(observed.silences, terms.silence_max_s),
     ]
@@ -143,72 +135,6 @@ def _accounts(record: Record, events: Sequence[AnyEvent]) -> dict[StreamKey, Str
                 accounts[key] = StreamAccount(key, Issued(points=()))
             accounts[key].enter(event)
     return accounts
-
-
-def _illegal_transitions(events: Sequence[AnyEvent]) -> Iterator[str]:
-    """Every transition must follow the one before, and be a row of the table that does something."""
-    state = TABLE.initial
-    for event in events:
-        if not isinstance(event, StateChanged):
-            continue
-        taken = f"{event.before.name} -> {event.after.name} by {event.trigger}"
-        if event.before is not state:
-            yield f"{taken} came while the state was {state.name}"
-        row = TABLE.find(event.before, event.trigger)
-        if row is None or row.target is not event.after or row.effect is Effect.TOLERATED:
-            yield f"{taken} is not in the transition table"
-        state = event.after
-
-
-class _Continuity:
-    """Walks the events in order: a gap is found before it is filled, and closed before ``CONNECTED`` is claimed."""
-
-    def __init__(self) -> None:
-        self._open: dict[StreamKey, set[int]] = {}
-        self._seen: dict[StreamKey, set[int]] = {}
-        self._left: set[StreamKey] = set()
-
-    def violations(self, events: Sequence[AnyEvent]) -> Iterator[str]:
-        for event in events:
-            yield from self._follow(event)
-        for key, ids in self._open.items():
-            if ids:
-                yield f"{named(key)}: {spans(ids)} were GapFound and neither GapFilled nor ContinuityLost"
-
-    def _follow(self, event: AnyEvent) -> Iterator[str]:
-        match event:
-            case MarketData():
-                key = StreamKey(event.epoch or "-", event.channel, event.symbol)
-                if key in self._left:
-                    yield f"{named(key)}: {event.sequence_id} was delivered after the stream had left this epoch"
-                self._seen.setdefault(key, set()).add(event.sequence_id or 0)
-            case GapFound():
-                key = StreamKey(event.epoch or "-", event.channel, event.symbol)
-                self._open.setdefault(key, set()).update(range(event.start_seq, event.end_seq + 1))
-            case GapFilled():
-                yield from self._filled(event)
-            case ContinuityLost():
-                missing = self._open.get(StreamKey(event.epoch or "-", event.channel, event.symbol), set())
-                last = max(missing, default=0) if event.end_seq is None else event.end_seq
-                missing.difference_update(range(event.start_seq, last + 1))
-            case StreamReset():
-                self._left.add(StreamKey(event.old_epoch or "-", event.channel, event.symbol))
-            case StateChanged(after=State.CONNECTED):
-                for key, ids in self._open.items():
-                    if ids:
-                        yield f"{named(key)}: CONNECTED was claimed while {spans(ids)} were known to be missing"
-            case _:
-                pass
-
-    def _filled(self, event: GapFilled) -> Iterator[str]:
-        key = StreamKey(event.epoch or "-", event.channel, event.symbol)
-        missing = self._open.setdefault(key, set())
-        ids = set(range(event.start_seq, event.end_seq + 1))
-        if never_found := ids - missing:
-            yield f"{named(key)}: {spans(never_found)} were GapFilled without an open GapFound"
-        if never_seen := ids - self._seen.get(key, set()):
-            yield f"{named(key)}: {spans(never_seen)} were GapFilled before they were delivered"
-        missing -= ids
 
 
 def _unmet(record: Record, terms: Terms, entered: Counter[State]) -> Iterator[str]:

@@ -6,7 +6,6 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from gapless.cli.deliveries import Issued, Point, StreamKey, spans
 from gapless.cli.oracle import VIOLATIONS_MAX, Observed, Record, Silence, Terms, Verdict, busiest_second, judge
 from gapless.controller import (
     AnyEvent,
@@ -20,6 +19,7 @@ from gapless.controller import (
     StreamReset,
     Trigger,
 )
+from gapless.simulator.testkit.deliveries import Issued, Point, StreamKey, spans
 
 OLD = StreamKey("e-1", "ticker", "BTC/USD")
 NEW = StreamKey("e-2", "ticker", "BTC/USD")

@@ -25,7 +25,7 @@ async def two_attempts_are_spent(w: World, feed: Feed) -> None:
 
 
 async def test_data_gives_the_attempts_back_where_a_wake_ends_the_generation(autojump_clock: MockClock) -> None:
-    """Two failures, half a minute of data, a sleep from which the network wakes late: that is one failure, not three."""
+    """Two failures, half a minute of data, a sleep and a network that wakes late: that is one failure, not three."""
     clock = BootClock()
     async with world() as w:
         w.network.refuse(w.ws_port)

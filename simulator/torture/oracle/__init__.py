@@ -1,0 +1,1 @@
+"""The promises, each watched from outside the controller."""

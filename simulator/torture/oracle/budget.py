@@ -1,0 +1,131 @@
+"""What the client may ask of a venue: requests per window, waits that were asked for, attempts, no idle polling."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import ClassVar, Final
+
+from gapless.controller import NetworkConfig, State, StateChanged, Trigger
+from gapless.simulator.torture.observer import Answered, Asked, Heard, Watch
+from gapless.states import TABLE
+
+_EPSILON_S: Final = 1e-6
+
+
+class InsideTheWindow(Watch):
+    """Never more requests in a window than the budget has, as they leave."""
+
+    promise: ClassVar[str] = "REST stays inside its budget"
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self._requests = config.rate_limit_requests
+        self._window_s = config.rate_limit_window
+        self._enabled = config.rate_limit_proactive
+        self._times: deque[float] = deque()
+
+    def asked(self, now: float, request: Asked) -> None:  # noqa: ARG002
+        """One more."""
+        if not self._enabled:
+            return
+        self._times.append(now)
+        while self._times[0] <= now - self._window_s + _EPSILON_S:
+            self._times.popleft()
+        if len(self._times) > self._requests:
+            self.broken(now, f"{len(self._times)} requests within {self._window_s:g} s; the budget is {self._requests}")
+
+
+class RetryAfterIsAFloor(Watch):
+    """Once a reply asked to wait, nothing leaves before; 429 without the header asks for the first pause."""
+
+    promise: ClassVar[str] = "Retry-After is a floor"
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self._pause_s = config.rate_limit_initial_backoff
+        self._not_before = float("-inf")
+        self._why = ""
+
+    def asked(self, now: float, request: Asked) -> None:
+        """Compare with what was asked for."""
+        if now < self._not_before - _EPSILON_S:
+            self.broken(now, f"{request.path} left {self._not_before - now:.3f} s too early: {self._why}")
+
+    def answered(self, now: float, reply: Answered) -> None:
+        """A wait begins."""
+        asked_s = reply.retry_after_s or 0.0
+        if reply.status in {418, 429}:
+            asked_s = max(asked_s, self._pause_s)
+        if asked_s and now + asked_s > self._not_before:
+            self._not_before = now + asked_s
+            self._why = f"HTTP {reply.status} at {now:.3f} s asked for {asked_s:g} s"
+
+
+class AttemptsAreBounded(Watch):
+    """Never two attempts within a second; none before the wait that was announced, or that the venue asked for."""
+
+    promise: ClassVar[str] = "attempts are bounded"
+    _SPACING_S: Final = 1.0
+    _PER_MINUTE: Final = 24
+    """Attempts in any minute. Jitter draws from 0 to a ceiling that doubles: six losses in a row bring it to a minute, so
+    a score is far out in the tail; a backoff that does not grow makes more than fifty."""
+
+    def __init__(self, floor: Callable[[], float]) -> None:
+        super().__init__()
+        self._floor = floor
+        self._times: deque[float] = deque()
+        self._not_before = float("-inf")
+
+    def transition(self, now: float, event: StateChanged) -> None:
+        """What was announced is a promise; an app's own wish or a wake replaces it."""
+        if event.after is State.REST_FALLBACK:
+            self._not_before = now + event.retry_in_s if event.retry_in_s is not None else float("inf")
+        elif event.trigger is Trigger.RECONNECT_REQUESTED:
+            self._not_before = float("-inf")
+
+    def dialled(self, now: float) -> None:
+        """One more."""
+        if self._times and now - self._times[-1] < self._SPACING_S:
+            self.broken(now, f"two attempts within {now - self._times[-1]:.3f} s")
+        if now < self._not_before - _EPSILON_S:
+            self.broken(now, f"dialled {self._not_before - now:.3f} s before the announced wait was over")
+        if now < (floor := self._floor()) - _EPSILON_S:
+            self.broken(now, f"dialled {floor - now:.3f} s before the venue's Retry-After was over")
+        self._times.append(now)
+        while self._times[0] < now - 60.0:
+            self._times.popleft()
+        if len(self._times) > self._PER_MINUTE:
+            self.broken(now, f"{len(self._times)} attempts within a minute")
+
+
+class NoIdlePolling(Watch):
+    """Some seconds after CONNECTED nothing is asked over REST, but for a look into a stream that is silent."""
+
+    promise: ClassVar[str] = "no REST polling while connected"
+    _GRACE_S: Final = 5.0
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self._idle_s = config.ws_idle_timeout
+        self._state = TABLE.initial
+        self._since = 0.0
+        self._heard_at: dict[tuple[str, str], float] = {}
+
+    def heard(self, now: float, heard: Heard) -> None:
+        """When each stream was heard last."""
+        for stream in heard.streams:
+            self._heard_at[stream] = now
+
+    def transition(self, now: float, event: StateChanged) -> None:
+        """The grace begins anew where the state changes."""
+        if event.after is not event.before:
+            self._state, self._since = event.after, now
+
+    def asked(self, now: float, request: Asked) -> None:
+        """A request while all is well needs an excuse: some stream says nothing."""
+        if self._state is not State.CONNECTED or now - self._since <= self._GRACE_S:
+            return
+        silent_s = max((now - at for at in self._heard_at.values()), default=float("inf"))
+        if silent_s < self._idle_s - _EPSILON_S:
+            self.broken(
+                now, f"{request.path} was asked {now - self._since:.1f} s after CONNECTED; every stream is live"
+            )

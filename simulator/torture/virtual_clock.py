@@ -1,8 +1,8 @@
 """A clock for worlds without any real I/O: time passes only when nobody has anything to do.
 
-:class:`trio.testing.MockClock` reaches the same by asking the run for its statistics before each jump; here the question
-"how long may I sleep until this deadline?", which trio asks only when no task is runnable, is itself the sign to jump.
-What that costs: :func:`trio.testing.wait_all_tasks_blocked` has no moment of its own and waits until no deadline is
+:class:`trio.testing.MockClock` reaches the same by asking the run for its statistics before each jump; here the
+question "how long may I sleep until this deadline?", which trio asks only when no task is runnable, is the sign to
+jump. What that costs: :func:`trio.testing.wait_all_tasks_blocked` has no moment of its own and waits until no deadline is
 left; a thread or a real socket would be overtaken. A world has neither.
 """
 
@@ -15,7 +15,7 @@ START_S = 1_767_225_600.0
 
 
 class DeadlockError(Exception):
-    """A world has come to a standstill. Raised inside trio, which wraps it in its internal error: a test has a defect."""
+    """A world has come to a standstill: a defect in a test. Raised inside trio, which wraps it."""
 
 
 class VirtualClock(trio.abc.Clock):

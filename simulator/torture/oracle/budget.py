@@ -66,8 +66,8 @@ class AttemptsAreBounded(Watch):
     promise: ClassVar[str] = "attempts are bounded"
     _SPACING_S: Final = 1.0
     _PER_MINUTE: Final = 24
-    """Attempts in any minute. Jitter draws from 0 to a ceiling that doubles: six losses in a row bring it to a minute, so
-    a score is far out in the tail; a backoff that does not grow makes more than fifty."""
+    """Attempts in any minute. Jitter draws from 0 to a ceiling that doubles: six losses in a row bring it to a minute,
+    so two dozen are far out in the tail; a backoff that does not grow makes more than fifty."""
 
     def __init__(self, floor: Callable[[], float]) -> None:
         super().__init__()

@@ -136,11 +136,13 @@ class NothingOfTheDead(Watch):
             if event.generation > self._generation + (1 if begins else 0):
                 self.broken(now, f"{event.trigger} began generation {event.generation} after {self._generation}")
             self._generation = event.generation
-        elif isinstance(event, MarketData) and event.source is Source.LIVE:
-            # ROTATED is announced a moment after the successor's first data.
-            if event.generation not in {self._generation, self._generation + 1}:
-                self.broken(
-                    now,
-                    f"{event.symbol} {event.sequence_id} is live data of generation {event.generation} "
-                    f"in generation {self._generation}",
-                )
+        elif isinstance(event, MarketData) and event.source is Source.LIVE and not self._speaks(event.generation):
+            self.broken(
+                now,
+                f"{event.symbol} {event.sequence_id} is live data of generation {event.generation} "
+                f"in generation {self._generation}",
+            )
+
+    def _speaks(self, generation: int) -> bool:
+        # ROTATED is announced a moment after the successor's first data.
+        return generation in {self._generation, self._generation + 1}

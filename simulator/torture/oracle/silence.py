@@ -110,7 +110,7 @@ class RestTakesOver(Watch):
         self._unanswered: set[int] = set()
         self._trouble_at = float("-inf")
 
-    def asked(self, now: float, request: Asked) -> None:
+    def asked(self, now: float, request: Asked) -> None:  # noqa: ARG002
         """A request left."""
         self._unanswered.add(request.number)
         self._silent_since = None

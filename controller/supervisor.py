@@ -57,7 +57,11 @@ class Lease:
         still_true: Callable[[], bool] = _always_true,
         unverified: bool = False,
     ) -> None:
-        """Put a claim in the mailbox; a revoked lease's claim goes nowhere."""
+        """Put a claim in the mailbox; a revoked lease's claim goes nowhere.
+
+        Raises:
+            MalformedTableError: the activity table does not say that this activity may emit it.
+        """
         if self.live:
             self._supervisor.post(
                 Claim(trigger=trigger, reason=reason, lease=self, still_true=still_true, unverified=unverified)
@@ -102,7 +106,12 @@ class Supervisor:
         return frozenset(self._leases)
 
     def post(self, claim: Claim) -> None:
-        """Put a claim in the mailbox, unless the same claim waits there already."""
+        """Put a claim in the mailbox, unless the same claim waits there already.
+
+        Raises:
+            MalformedTableError: the activity table does not know it from there; the search has not seen it.
+        """
+        self._activities.require(None if claim.lease is None else claim.lease.activity, claim.trigger)
         self._mailbox.setdefault((claim.trigger, claim.lease), claim)
         self._arrived.notify()
 

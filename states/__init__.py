@@ -7,7 +7,7 @@
 ['BACKOFF', 'FETCH_LOOP']
 """
 
-from gapless.states.activities import ACTIVITIES, EMITS, ActivityTable, Mode, Plan
+from gapless.states.activities import ACTIVITIES, EMITS, LEASELESS, ActivityTable, Mode, Plan
 from gapless.states.errors import MalformedTableError, StateMachineError, UndeclaredTriggerError
 from gapless.states.machine import StateMachine
 from gapless.states.states import Activity, State, Trigger
@@ -16,6 +16,7 @@ from gapless.states.table import TABLE, Effect, Row, TransitionTable, moves, sta
 __all__ = [
     "ACTIVITIES",
     "EMITS",
+    "LEASELESS",
     "TABLE",
     "Activity",
     "ActivityTable",

@@ -29,13 +29,15 @@ class ActivityTable:
     """State -> activity -> mode, checked against the transition table it belongs to.
 
     Raises:
-        MalformedTableError: a state is missing, an activity never runs, or an activity that runs in a state may emit a
-            trigger the transition table does not declare there.
+        MalformedTableError: a state is missing, an activity never runs, or what may be emitted in a state is not
+            declared there by the transition table.
     """
 
     cells: Mapping[State, Mapping[Activity, Mode]]
     emits: Mapping[Activity, frozenset[Trigger]]
     transitions: TransitionTable
+    leaseless: frozenset[Trigger] = frozenset()
+    """What may be posted without a lease: in every state, by whoever observes it."""
 
     def __post_init__(self) -> None:
         missing = [state.name for state in State if state not in self.cells]
@@ -50,6 +52,21 @@ class ActivityTable:
                     raise MalformedTableError(
                         f"{activity.name} in {state.name} may emit {trigger}, which is undeclared"
                     )
+        for state, trigger in ((state, trigger) for state in State for trigger in self.leaseless):
+            if self.transitions.find(state, trigger) is None:
+                raise MalformedTableError(f"{trigger} may come in any state, and is undeclared in {state.name}")
+
+    def require(self, activity: Activity | None, trigger: Trigger) -> None:
+        """Refuse a trigger that this activity (None: nobody with a lease) is not known to emit.
+
+        Raises:
+            MalformedTableError: the table does not say so; the search has not seen what the program does.
+        """
+        known = self.leaseless if activity is None else self.emits.get(activity, frozenset())
+        if trigger not in known:
+            sender = "without a lease" if activity is None else f"by {activity.name}"
+            expected = ", ".join(sorted(known)) or "nothing"
+            raise MalformedTableError(f"{trigger} was emitted {sender}; expected there: {expected}")
 
     def wanted(self, state: State) -> frozenset[Activity]:
         """The activities that run while the controller is in ``state``."""
@@ -80,19 +97,25 @@ class Plan:
 _NOT_YET = frozenset({(Activity.LINK, State.RECONNECTING, Trigger.ROTATED)})
 
 EMITS: Mapping[Activity, frozenset[Trigger]] = {
-    Activity.LINK: frozenset({Trigger.DATA_FLOWS, Trigger.LINK_LOST, Trigger.GAP_FOUND, Trigger.ROTATED}),
+    Activity.LINK: frozenset({Trigger.DATA_FLOWS, Trigger.LINK_LOST, Trigger.ROTATED}),
     Activity.HEARTBEAT: frozenset({Trigger.PONG_OVERDUE}),
     Activity.IDLE_WATCH: frozenset({Trigger.IDLE, Trigger.RECONNECT_REQUESTED}),
-    Activity.SILENCE_VERIFIER: frozenset({Trigger.MARKET_QUIET, Trigger.SILENCE_CONFIRMED}),
-    Activity.FETCH_LOOP: frozenset({Trigger.GAP_FOUND}),
-    Activity.RECONCILER: frozenset({Trigger.RESYNCED, Trigger.GAP_FOUND}),
+    # Its PING may find the send buffer full until the time-out, which is an overdue PONG like any other.
+    Activity.SILENCE_VERIFIER: frozenset({Trigger.MARKET_QUIET, Trigger.SILENCE_CONFIRMED, Trigger.PONG_OVERDUE}),
+    Activity.FETCH_LOOP: frozenset(),
+    Activity.RECONCILER: frozenset({Trigger.RESYNCED}),
     Activity.BACKOFF: frozenset({Trigger.RETRY_DUE}),
 }
-"""What each activity may emit. ``RECONNECT_REQUESTED`` is the app's own and a wake's, too."""
+"""What each activity may emit under its lease."""
+
+LEASELESS: frozenset[Trigger] = frozenset({Trigger.GAP_FOUND, Trigger.RECONNECT_REQUESTED})
+"""What comes without a lease. ``GAP_FOUND`` is the ledger's, whoever fed it: a socket, a REST reply, the app that
+subscribes. ``RECONNECT_REQUESTED`` is the app's own and a wake's, besides the idle watch's."""
 
 ACTIVITIES = ActivityTable(
     transitions=TABLE,
     emits=EMITS,
+    leaseless=LEASELESS,
     cells={
         State.RECONNECTING: {
             Activity.LINK: Mode.RESTART,

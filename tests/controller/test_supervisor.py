@@ -7,8 +7,10 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gapless.controller import State, Trigger
+from gapless.controller.supervisor import Claim, Lease, Supervisor
 from gapless.simulator import FailureMode, FailuresConfig
 from gapless.simulator.failure_modes import SelectMode, ServerErrorMode
+from gapless.states import EMITS, LEASELESS, Activity, MalformedTableError
 from tests.kit import Feed, World, world
 from tests.ways import WAY_TO, to_reconnecting, to_resyncing, to_silent
 
@@ -135,3 +137,40 @@ async def test_a_defect_in_an_activity_ends_the_run_as_the_original_exception(au
     async with world() as w:
         with pytest.raises(ZeroDivisionError, match="healthy=False"):
             await lose_the_heartbeat(w, explode)
+
+
+# -- claims -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("activity", [Activity.LINK, Activity.HEARTBEAT, Activity.IDLE_WATCH, Activity.FETCH_LOOP])
+async def test_an_activity_emits_only_what_the_table_says(activity: Activity, autojump_clock: MockClock) -> None:
+    """What the exhaustive search has not seen must not happen: not even where a row would tolerate it."""
+    refused: list[Trigger] = []
+
+    async def emit_everything(lease: Lease) -> None:
+        for trigger in Trigger:
+            try:
+                lease.emit(trigger, "a test", still_true=lambda: False)
+            except MalformedTableError:
+                refused.append(trigger)
+        nursery.cancel_scope.cancel()
+
+    async def rest(_: Lease) -> None:
+        await trio.sleep_forever()
+
+    runners = {each: emit_everything if each is activity else rest for each in Activity}
+    supervisor = Supervisor(runners=runners, on_transition=lambda _row, _claim: None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(supervisor.run)
+    assert set(refused) == set(Trigger) - EMITS[activity]
+
+
+async def test_without_a_lease_come_gaps_and_requests_to_reconnect_alone() -> None:
+    supervisor = Supervisor(runners={}, on_transition=lambda _row, _claim: None)
+    for trigger in Trigger:
+        claim = Claim(trigger=trigger, reason="a test")
+        if trigger in LEASELESS:
+            supervisor.post(claim)
+        else:
+            with pytest.raises(MalformedTableError, match=f"{trigger} was emitted without a lease"):
+                supervisor.post(claim)

@@ -2,7 +2,17 @@
 
 import pytest
 
-from gapless.states import ACTIVITIES, EMITS, TABLE, Activity, ActivityTable, MalformedTableError, Row, State
+from gapless.states import (
+    ACTIVITIES,
+    EMITS,
+    TABLE,
+    Activity,
+    ActivityTable,
+    MalformedTableError,
+    Row,
+    State,
+    Trigger,
+)
 
 A = Activity
 WANTED = {
@@ -12,6 +22,28 @@ WANTED = {
     State.SILENT: {A.LINK, A.HEARTBEAT, A.SILENCE_VERIFIER, A.FETCH_LOOP},
     State.REST_FALLBACK: {A.FETCH_LOOP, A.BACKOFF},
 }
+
+T = Trigger
+MAY_EMIT = {
+    A.LINK: {T.DATA_FLOWS, T.LINK_LOST, T.ROTATED},
+    A.HEARTBEAT: {T.PONG_OVERDUE},
+    A.IDLE_WATCH: {T.IDLE, T.RECONNECT_REQUESTED},
+    A.SILENCE_VERIFIER: {T.MARKET_QUIET, T.SILENCE_CONFIRMED, T.PONG_OVERDUE},
+    A.FETCH_LOOP: set[Trigger](),
+    A.RECONCILER: {T.RESYNCED},
+    A.BACKOFF: {T.RETRY_DUE},
+    None: {T.GAP_FOUND, T.RECONNECT_REQUESTED},
+}
+
+
+@pytest.mark.parametrize("activity", MAY_EMIT, ids=lambda each: each.name if each else "no lease")
+@pytest.mark.parametrize("trigger", Trigger)
+def test_each_activity_emits_its_triggers_and_no_other(activity: Activity | None, trigger: Trigger) -> None:
+    if trigger in MAY_EMIT[activity]:
+        ACTIVITIES.require(activity, trigger)
+        return
+    with pytest.raises(MalformedTableError, match=f"{trigger} was emitted "):
+        ACTIVITIES.require(activity, trigger)
 
 
 @pytest.mark.parametrize("state", State)

@@ -1,8 +1,10 @@
 """Exhaustive search: triggers overtake each other in every possible way, and no undeclared pair is ever reached.
 
 A world is the state, the activities that run, whether the link's data has flowed, and the mailbox. Two things can
-happen in it: somebody who runs (or the app) emits one of its triggers, or the dispatcher takes the oldest entry. A
-revoked lease's entries vanish, as the dispatcher drops them unread. The mailbox is searched up to three entries deep:
+happen in it: somebody who runs (or somebody without a lease: the app, a wake, the ledger) emits one of its triggers, or
+the dispatcher takes the oldest entry. A revoked lease's entries vanish, as the dispatcher drops them unread; what came
+without a lease stays. That the program emits nothing else is the supervisor's to see: it refuses a claim that the
+activity table does not know. The mailbox is searched up to three entries deep:
 entries do not influence each other except by revoking leases, so three cover a winner, a survivor and a newcomer.
 """
 
@@ -14,6 +16,7 @@ import pytest
 from gapless.states import (
     ACTIVITIES,
     EMITS,
+    LEASELESS,
     TABLE,
     Activity,
     ActivityTable,
@@ -37,15 +40,15 @@ class World:
     mailbox: tuple[Entry, ...] = ()
 
 
-def emissions(world: World) -> list[World]:
+def emissions(world: World, activities: ActivityTable) -> list[World]:
     """Every world in which one more trigger lies in the mailbox."""
     if len(world.mailbox) == MAILBOX_DEPTH:
         return []
-    entries: list[Entry] = [(Trigger.RECONNECT_REQUESTED, None)]
+    entries: list[Entry] = [(trigger, None) for trigger in activities.leaseless]
     for activity in world.running:
         # A link has nothing to rotate before its data flowed.
         silent_link = activity is Activity.LINK and not world.data_flowed
-        entries += [(t, activity) for t in EMITS[activity] if not (silent_link and t is Trigger.ROTATED)]
+        entries += [(t, activity) for t in activities.emits[activity] if not (silent_link and t is Trigger.ROTATED)]
     return [
         replace(
             world,
@@ -75,7 +78,7 @@ def search(table: TransitionTable = TABLE, activities: ActivityTable = ACTIVITIE
     frontier = deque([start])
     while frontier:
         world = frontier.popleft()
-        after = emissions(world)
+        after = emissions(world, activities)
         if world.mailbox:
             after.append(dispatched(world, table, activities))
         for other in after:
@@ -118,6 +121,13 @@ def test_the_search_finds_a_row_that_is_missing(state: State, trigger: Trigger) 
     broken = TransitionTable(rows=rows, initial=TABLE.initial)
     with pytest.raises(UndeclaredTriggerError, match=f"{trigger} was fired in {state.name}"):
         search(table=broken)
+
+
+def test_what_needs_no_lease_is_declared_in_every_state() -> None:
+    rows = tuple(row for row in TABLE.rows if (row.source, row.trigger) != (State.SILENT, Trigger.GAP_FOUND))
+    transitions = TransitionTable(rows=rows, initial=TABLE.initial)
+    with pytest.raises(MalformedTableError, match="GAP_FOUND may come in any state, and is undeclared in SILENT"):
+        ActivityTable(cells=ACTIVITIES.cells, emits=EMITS, transitions=transitions, leaseless=LEASELESS)
 
 
 def test_the_search_finds_a_lease_that_is_not_revoked() -> None:

@@ -15,24 +15,48 @@ _TERMS: Final = tuple(
 )
 """The settings a limiter is made from."""
 
-_limiters: "trio.lowlevel.RunVar[WeakValueDictionary[str, RestRateLimiter]]" = trio.lowlevel.RunVar("gapless limiters")
 
+class _Hosts:
+    """The limiters of one trio run.
+
+    One that somebody uses stays as long as it is used. One that nobody uses stays, too, until what the host has seen
+    and asked for is over: leaving a controller and opening another must not forget a ``Retry-After``.
+    """
+
+    def __init__(self) -> None:
+        self._used: WeakValueDictionary[str, RestRateLimiter] = WeakValueDictionary()
+        self._kept: dict[str, RestRateLimiter] = {}
+
+    def find(self, host: str) -> RestRateLimiter | None:
+        # Let go of those that are clear; whoever uses one holds it, and then it is still among the used.
+        self._kept = {name: each for name, each in self._kept.items() if not each.is_clear}
+        self._kept.update(self._used)
+        return self._kept.get(host)
+
+    def add(self, host: str, limiter: RestRateLimiter) -> None:
+        self._used[host] = self._kept[host] = limiter
+
+
+_hosts: "trio.lowlevel.RunVar[_Hosts]" = trio.lowlevel.RunVar("gapless limiters")
 
 _terms: "WeakKeyDictionary[RestRateLimiter, dict[str, object]]" = WeakKeyDictionary()
 """What each limiter was made from."""
 
 
 def limiter_of(host: str, config: NetworkConfig) -> RestRateLimiter:
-    """The host's limiter, made from ``config`` where nobody uses one yet; it lives as long as somebody does."""
+    """The host's limiter, made from ``config`` where there is none yet.
+
+    It outlives its users for as long as the host's window, pause or open circuit lasts.
+    """
     try:
-        limiters = _limiters.get()
+        hosts = _hosts.get()
     except LookupError:
-        limiters = WeakValueDictionary()
-        _limiters.set(limiters)
+        hosts = _Hosts()
+        _hosts.set(hosts)
     terms = {name: getattr(config, name) for name in _TERMS}
-    limiter = limiters.get(host)
+    limiter = hosts.find(host)
     if limiter is None:
-        limiter = limiters[host] = RestRateLimiter(
+        limiter = RestRateLimiter(
             proactive=config.rate_limit_proactive,
             initial_backoff=config.rate_limit_initial_backoff,
             max_backoff=config.rate_limit_max_backoff,
@@ -42,6 +66,7 @@ def limiter_of(host: str, config: NetworkConfig) -> RestRateLimiter:
             circuit_failures=config.circuit_breaker_failures,
             circuit_pause_s=config.circuit_breaker_pause,
         )
+        hosts.add(host, limiter)
         _terms[limiter] = terms
     elif _terms.get(limiter, terms) != terms:
         logger.warning(

@@ -92,6 +92,12 @@ class RestRateLimiter:
         """Whether the host is asked at all."""
         return self._breaker.circuit
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether a new limiter would do just the same: nothing sent lately, no pause, no circuit that refuses."""
+        now = trio.current_time()
+        return self._window.is_clear(now) and self._breaker.refuses_for_s(now) is None
+
     async def retry_request(
         self,
         make_request: Callable[[], Awaitable[_ReplyT]],

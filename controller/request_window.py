@@ -52,6 +52,12 @@ class RequestWindow:
         """Weight of the requests sent within the last window."""
         return sum(weight for sent_at, weight in self._sent if sent_at > now - self.window_s)
 
+    def is_clear(self, now: float) -> bool:
+        """Whether nothing that was sent, and no pause that was asked for, counts any more."""
+        return now >= self._paused_until and (
+            not self._sent or now >= self._sent[-1][0] + self.window_s + WINDOW_GUARD_S
+        )
+
     def wait_s(self, now: float, weight: int = 1) -> float:
         """How long until a request of this weight may be sent; 0.0: now.
 

@@ -5,7 +5,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from math import isfinite
 from pathlib import Path
 from typing import Final, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -45,7 +45,12 @@ class NetworkConfig:
         ConfigurationError: naming the field, the value and what is allowed.
     """
 
-    heartbeat_interval: float = _setting(60.0, unit="s", above=0, effect="time between two PINGs")
+    heartbeat_interval: float = _setting(
+        60.0,
+        unit="s",
+        above=0,
+        effect="time between two PINGs; also the longest idle window that quiet verdicts lead to",
+    )
     heartbeat_timeout: float = _setting(
         10.0, unit="s", above=0, effect="a PING unanswered for this long is overdue; also bounds the silence verdict"
     )
@@ -73,10 +78,18 @@ class NetworkConfig:
         default=True, unit="-", effect="keep requests inside the window below; off: only react to 429"
     )
     rate_limit_requests: int = _setting(
-        10, unit="requests", at_least=1, effect="requests allowed in one window", source="the specification's example"
+        10,
+        unit="requests",
+        at_least=1,
+        effect="requests allowed in one window; at its default: what the venue's adapter says, where it says one",
+        source="the specification's example",
     )
     rate_limit_window: float = _setting(
-        1.0, unit="s", above=0, effect="length of the sliding window", source="the specification's example"
+        1.0,
+        unit="s",
+        above=0,
+        effect="length of the sliding window; at its default: what the venue's adapter says, where it says one",
+        source="the specification's example",
     )
     rate_limit_initial_backoff: float = _setting(1.0, unit="s", above=0, effect="pause after the first 429")
     rate_limit_max_backoff: float = _setting(60.0, unit="s", above=0, effect="longest pause of gapless's own making")
@@ -211,6 +224,18 @@ class NetworkConfig:
             raise ConfigurationError(f"{name} = {value!r} is not allowed: expected a finite number > {above}")
         if isinstance(at_least, int | float) and not (value >= at_least and isfinite(value)):
             raise ConfigurationError(f"{name} = {value!r} is not allowed: expected a finite number >= {at_least}")
+
+    def within(self, budget: tuple[int, float] | None) -> "NetworkConfig":
+        """With a venue's budget (requests, window in seconds) in place of what is left at its default.
+
+        Raises:
+            ConfigurationError: a budget that no host can mean.
+        """
+        if budget is None:
+            return self
+        named = dict(zip(("rate_limit_requests", "rate_limit_window"), budget, strict=True))
+        left = {each.name for each in fields(self) if getattr(self, each.name) == each.default}
+        return replace(self, **{name: value for name, value in named.items() if name in left})  # type: ignore[arg-type]
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> "NetworkConfig":

@@ -165,7 +165,18 @@ class Exchange(Protocol):
 
     @property
     def rest_host(self) -> str:
-        """``host:port`` of the REST server; one rate limiter serves it."""
+        """``host:port`` of the REST server: one rate limiter serves all who name the same.
+
+        Canonical, so that one server has one name: lower case, the port always, no user and no password.
+        """
+        ...
+
+    @property
+    def budget(self) -> tuple[int, float] | None:
+        """What the REST host allows: requests (their weight) in a window of so many seconds; None: not known.
+
+        Each takes the place of a setting left at its default, ``rate_limit_requests`` and ``rate_limit_window``.
+        """
         ...
 
     @property

@@ -76,9 +76,10 @@ async def open_controller(
             over the controller gets it instead.
         ReconnectExhaustedError: attempts are spent and ``config.reconnect_exhausted`` is ``"raise"``.
     """
-    config = config or NetworkConfig()
-    session_id = session_id or f"gapless-{uuid4().hex[:12]}"
+    if session_id is None:
+        session_id = f"gapless-{uuid4().hex[:12]}"
     venue = exchange or _reference(ws_url, rest_url, session_id)
+    config = (config or NetworkConfig()).within(venue.budget)
     if not streams or len(set(streams)) != len(streams):
         raise ConfigurationError(f"expected at least one stream, all different, got {[str(each) for each in streams]}")
     for stream in streams:

@@ -73,7 +73,8 @@ class ReferenceExchange:
         query.setdefault("session_id", session_id)
         path = ws.path if ws.path not in {"", "/"} else "/ws"
         self.websocket_url: str = urlunsplit((ws.scheme, ws.netloc, path, urlencode(query), ""))
-        self.rest_host: str = rest.netloc
+        self.rest_host: str = _canonical_host(rest)
+        self.budget: tuple[int, float] | None = None
         self._rest_url = urlunsplit((rest.scheme, rest.netloc, rest.path.rstrip("/"), "", ""))
         self.page_rows_max: int = 1000
         self._headers = {"X-Session-Id": query["session_id"], "Accept": "application/json"}
@@ -215,6 +216,13 @@ def _streams_frame(kind: str, streams: Sequence[Stream], request_id: str) -> str
 
 def _text(message: object) -> str:
     return msgspec.json.encode(message).decode()
+
+
+def _canonical_host(parts: SplitResult) -> str:
+    """One name for one server, however its address is written; user and password are not part of it."""
+    host = (parts.hostname or "").encode("idna").decode().rstrip(".")
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _checked_url(name: str, url: str, schemes: tuple[str, str]) -> SplitResult:

@@ -293,7 +293,7 @@ def test_a_session_id_is_quoted() -> None:
     [
         ("http://host:2", "http://host:2/api/v1/orders", "host:2"),
         ("http://host:2/", "http://host:2/api/v1/orders", "host:2"),
-        ("https://host/behind/a/proxy/", "https://host/behind/a/proxy/api/v1/orders", "host"),
+        ("https://host/behind/a/proxy/", "https://host/behind/a/proxy/api/v1/orders", "host:443"),
         ("http://[::1]:2", "http://[::1]:2/api/v1/orders", "[::1]:2"),
     ],
 )

@@ -101,8 +101,9 @@ class BalanceUpdate(Event, frozen=True, kw_only=True):
 
 
 class StateChanged(Event, frozen=True, kw_only=True):
-    """The controller took a transition. ``retry_in_s`` says how long it waits in ``REST_FALLBACK``; None: not at all.
+    """The controller took a transition. ``retry_in_s`` says how long until the next attempt; None: at once, or never.
 
+    It waits in ``REST_FALLBACK``, and in ``RECONNECTING`` where a floor or the second between two attempts is not over.
     ``unverified`` marks a verdict on a silence that REST could say nothing about.
     """
 

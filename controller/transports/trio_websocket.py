@@ -9,6 +9,8 @@ Its hazards, all reproduced on 0.12.2, shape this file:
 * A polite close can lose a ``Cancelled`` or take a minute: the socket is closed forcefully, always.
 * The queue holds one message by default, and ping, pong and data share one reader task: the queue is made deep enough
   for a burst, and the link drains it at once into a bounded buffer.
+* There is no public way to drain that queue without waiting: what the seam calls a batch is one message here. So each
+  message costs a checkpoint and a look at the clocks, which a batch would share; another transport can do better.
 """
 
 import ssl
@@ -25,7 +27,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 from gapless.controller.errors import LinkError
 from gapless.controller.groups import unwrapped
 from gapless.controller.transports.base import Connection
-from gapless.controller.waiting import retry_after_s
+from gapless.controller.waiting import asked_wait_s
 
 _QUEUE_SIZE: Final = 256
 """Messages. One 64 KiB read holds about 360 messages of 180 bytes; the reader task then waits for the link once."""
@@ -172,9 +174,11 @@ def _closed(error: ConnectionClosed) -> str:
 def _translated(error: BaseException) -> BaseException:
     """What ended the session, in the words of this package; anything unexpected stays as it is."""
     if isinstance(error, ConnectionRejected):
-        headers = {name.decode("ascii", "replace").lower(): value for name, value in error.headers or ()}
-        floor_s = retry_after_s(headers.get("retry-after", b"").decode("ascii", "replace"))
-        return LinkError(f"refused: HTTP {error.status_code}", retry_after_s=floor_s)
+        headers = {
+            name.decode("ascii", "replace").lower(): value.decode("ascii", "replace")
+            for name, value in error.headers or ()
+        }
+        return LinkError(f"refused: HTTP {error.status_code}", retry_after_s=asked_wait_s(headers))
     # wsproto lets some errors of its HTTP parser through, h11's own.
     if isinstance(error, LocalProtocolError | RemoteProtocolError | h11.ProtocolError | HandshakeError):
         return LinkError(f"the handshake failed: {error}")

@@ -32,6 +32,8 @@ def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entr
         books.stats.stale_replies += 1
         return Entry.STALE
     subscription.heard(page, asked)
+    if page.last_seq is not None:
+        ledger.vouch(page.last_seq)
     if page.last_seq is not None and asked.suspect is not None and asked.suspect == ledger.suspect:
         gap = ledger.resolve_suspect(page.last_seq)
         if gap is not None:
@@ -126,7 +128,7 @@ def _enter_rows(books: Books, subscription: Subscription, answer: Answer) -> int
         elif answer.page.last_seq is not None and (gap := ledger.issued(number - 1, trusted=True)) is not None:
             # The venue vouches for every id up to last_seq: however far the jump, it is real.
             books.open_gap(subscription, *gap, "history_jump")
-        verdict = ledger.accept(number)
+        verdict = ledger.accept(number, live=False)
         if verdict not in DELIVERED:
             continue
         if verdict is Verdict.JUMPED and ledger.last_gap is not None:

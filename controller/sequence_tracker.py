@@ -14,8 +14,9 @@ The jump guard. An id far ahead of the cursor is more often a corrupt frame than
 and moves nothing. The next id continues it (then it was real), or REST's ``last_seq`` covers it (real) or does not
 (corrupt). Its own frame is not delivered: if it was real, its id is part of the gap and is fetched like the rest.
 
-Two corrupt ids that continue each other are believed. When the stream then goes on far below them, twice in a row, the
-jump is refuted: the cursor returns, and what the jump had claimed is owed no more.
+Two corrupt ids that continue each other are believed. When the socket then goes on far below them, twice in a row, the
+jump is refuted: the cursor returns, and what the jump had claimed is owed no more. Rows of REST refute nothing, they
+fill the hole that a real jump left; and once REST has vouched for a jump, nothing refutes it any more.
 
 The first id of all has nothing to be measured by and is believed, until something contradicts it.
 
@@ -88,6 +89,7 @@ class StreamLedger:
         "_below",
         "_confirmed",
         "_far_from",
+        "_far_to",
         "_interrupted",
         "_intervals_max",
         "_jump_max",
@@ -111,6 +113,7 @@ class StreamLedger:
         self.rule = rule
         self._interrupted = False
         self._far_from: int | None = None
+        self._far_to = 0
         self._below: int | None = None
         self.refuted: tuple[int, int] | None = None
         """What :meth:`accept` has just found never to have been issued: ids up to a jump that was corrupt."""
@@ -150,8 +153,11 @@ class StreamLedger:
         """The socket is another one: a sparse stream may have missed something that no id tells."""
         self._interrupted = True
 
-    def accept(self, sequence_id: int, prev: int | None = None) -> Verdict:
-        """Enter one id; of a chained stream with the id before it. Constant time when ids arrive in order."""
+    def accept(self, sequence_id: int, prev: int | None = None, *, live: bool = True) -> Verdict:
+        """Enter one id; of a chained stream with the id before it. Constant time when ids arrive in order.
+
+        ``live``: the socket said it. What REST answers was asked for, so a row far below proves nothing.
+        """
         expected = self.next_id
         if sequence_id == expected:
             self.next_id = sequence_id + 1
@@ -162,7 +168,7 @@ class StreamLedger:
             self._base = sequence_id
             self.next_id = sequence_id + 1
             return Verdict.NEXT
-        if self._is_far_below(sequence_id):
+        if live and self._is_far_below(sequence_id):
             if sequence_id - 1 != self._low:
                 self._low = sequence_id
                 return Verdict.DUPLICATE
@@ -170,7 +176,7 @@ class StreamLedger:
             self.reset(sequence_id - 1)
             return self.accept(sequence_id)
         if sequence_id < expected:
-            if self._far_from is not None and expected - sequence_id > self._jump_max:
+            if live and self._far_from is not None and expected - sequence_id > self._jump_max:
                 self._refute(sequence_id, expected)
             if self.tentative.discard(sequence_id):
                 return Verdict.REORDERED
@@ -178,8 +184,8 @@ class StreamLedger:
         if sequence_id - expected > self._jump_max and not self._continues_suspect(sequence_id):
             self.suspect = sequence_id
             return Verdict.SUSPECT
-        if sequence_id - expected > self._jump_max:
-            self._far_from = expected
+        if live and sequence_id - expected > self._jump_max:
+            self._far_from, self._far_to = expected, sequence_id
         hole_ends = self._hole_before(sequence_id, prev)
         self.next_id = sequence_id + 1
         self.suspect = None
@@ -232,6 +238,11 @@ class StreamLedger:
         """A sparse stream has nothing between the cursor and ``highest``: REST, which covers it, says so."""
         if self.next_id is not None and highest >= self.next_id:
             self.next_id = highest + 1
+
+    def vouch(self, last_seq: int) -> None:
+        """REST has issued ids up to ``last_seq``: a jump that reaches no further was real, and is refuted no more."""
+        if last_seq >= self._far_to:
+            self._far_from = self._below = None
 
     def start_at(self, sequence_id: int) -> None:
         """The first owed id, where nothing was known before; otherwise nothing changes."""
@@ -302,6 +313,7 @@ class StreamLedger:
 
     def cover(self, highest: int) -> list[tuple[int, int]]:
         """A snapshot covers every id up to ``highest``: close and return the gaps below it, move the cursor past it."""
+        self.vouch(highest)
         self.settle(self._base, highest)
         closed = self.gaps.take(self._base, highest)
         if self.next_id is None or self.next_id <= highest:

@@ -1,6 +1,7 @@
 """The sequence ledger: the specification's examples, then any history at all against sets of ids."""
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from typing import ClassVar
 
@@ -154,6 +155,32 @@ class TestJumpGuard:
         ledger = ledger_at(3)
         assert ledger.resolve_suspect(CORRUPT) is None
         assert ledger.next_id == 3
+
+    def test_rows_that_fill_a_real_jump_refute_nothing(self) -> None:
+        ledger = ledger_at(11)
+        assert [ledger.accept(each) for each in (200_000, 200_001)] == [Verdict.SUSPECT, Verdict.JUMPED]
+        assert [ledger.accept(each, live=False) for each in (11, 12, 13)] == [Verdict.LATE] * 3
+        assert (ledger.next_id, ledger.refuted) == (200_002, None)
+        assert [ledger.accept(each) for each in (200_001, 200_002)] == [Verdict.DUPLICATE, Verdict.NEXT]
+
+    @pytest.mark.parametrize("vouch", [StreamLedger.vouch, StreamLedger.cover])
+    def test_a_jump_that_rest_vouches_for_is_refuted_by_nothing(
+        self, vouch: Callable[[StreamLedger, int], object]
+    ) -> None:
+        ledger = ledger_at(11)
+        for each in (200_000, 200_001):
+            ledger.accept(each)
+        vouch(ledger, 200_001)
+        assert [ledger.accept(each) in {Verdict.LATE, Verdict.DUPLICATE} for each in (11, 12, 13)] == [True] * 3
+        assert (ledger.next_id, ledger.refuted) == (200_002, None)
+
+    def test_rest_that_has_not_got_so_far_vouches_for_nothing(self) -> None:
+        ledger = ledger_at(11)
+        for each in (CORRUPT, CORRUPT + 1):
+            ledger.accept(each)
+        ledger.vouch(12)
+        assert [ledger.accept(each) for each in (11, 12)] == [Verdict.LATE] * 2
+        assert ledger.refuted == (13, CORRUPT + 1)
 
     def test_a_mark_far_ahead_is_a_suspect_too_unless_it_is_trusted(self) -> None:
         ledger = ledger_at(3, jump_max=10)

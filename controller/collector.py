@@ -130,6 +130,8 @@ class Collector:
         stream, books = subscription.stream, self._books
         first = not subscription.snapshot_done
         subscription.snapshot_done = True
+        # A gap that opens later has its own tries.
+        subscription.snapshot_failures = 0
         gaps = subscription.ledger.lose_all()
         books.lose(subscription, gaps, "snapshot_missed")
         if first or gaps:

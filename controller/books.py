@@ -197,8 +197,8 @@ class Books:
         first_missing = subscription.ledger.first_missing
         return sequence_id is not None and first_missing is not None and sequence_id > first_missing
 
-    def _hand_over(self, subscription: Subscription) -> None:
-        """A gap is closed: what waited behind it alone need not wait."""
+    def hand_over(self, subscription: Subscription) -> None:
+        """A hole is closed: what waited behind it alone need not wait."""
         if self._in_sequence:
             first_missing = subscription.ledger.first_missing
             self.delivery.release(subscription, first_missing if first_missing is not None else 2**64)
@@ -265,7 +265,7 @@ class Books:
                 notices.gap_filled(subscription.stream, self.epoch, start, end, reason=reason, at=self._wall_clock())
             )
         self._close_hole(subscription)
-        self._hand_over(subscription)
+        self.hand_over(subscription)
 
     def _close_hole(self, subscription: Subscription) -> None:
         if not subscription.has_gap:
@@ -282,7 +282,7 @@ class Books:
                 notices.continuity_lost(stream, self.epoch, start, end, reason=reason, at=self._wall_clock())
             )
         self._close_hole(subscription)
-        self._hand_over(subscription)
+        self.hand_over(subscription)
 
     def refuted(self, subscription: Subscription, start: int, end: int) -> None:
         """Ids that a corrupt jump had claimed were never issued: nobody waits for them any more."""
@@ -292,7 +292,7 @@ class Books:
         subscription.live_head = start - 1
         self.changed.notify()
         self._close_hole(subscription)
-        self._hand_over(subscription)
+        self.hand_over(subscription)
 
     def announce_skipped(self) -> None:
         """The overflow is over: the rest of each stream's gap becomes an event."""

@@ -129,9 +129,8 @@ class LiveFeed:
         if verdict in DELIVERED:
             self._books.stats.live += 1
             self._books.deliver(subscription, update, Source.LIVE, received_at)
-        if verdict is Verdict.LATE:
-            self._books.filled(subscription, [(sequence_id, sequence_id)], "live")
-            self._books.trim(subscription)
+        if verdict is not Verdict.NEXT:
+            self._close(subscription, sequence_id, verdict)
         if subscription.live_head is None or sequence_id > subscription.live_head:
             subscription.live_head = sequence_id
         subscription.live_seen = True
@@ -149,17 +148,15 @@ class LiveFeed:
             else:
                 self._skip(subscription, update.sequence_id)
             return
-        verdict = (
-            Verdict.NEXT if update.sequence_id is None else self._admit(subscription, update.sequence_id, None, now)
-        )
+        sequence_id = update.sequence_id
+        verdict = Verdict.NEXT if sequence_id is None else self._admit(subscription, sequence_id, None, now)
         if verdict not in DELIVERED:
             return
         self._books.deliver_account(
-            subscription, update.content, update.sequence_id, source=Source.LIVE, snapshot=False, at=received_at
+            subscription, update.content, sequence_id, source=Source.LIVE, snapshot=False, at=received_at
         )
-        if verdict is Verdict.LATE and update.sequence_id is not None:
-            self._books.filled(subscription, [(update.sequence_id, update.sequence_id)], "live")
-            self._books.trim(subscription)
+        if sequence_id is not None:
+            self._close(subscription, sequence_id, verdict)
 
     def _admit(self, subscription: Subscription, sequence_id: int, prev: int | None, now: float) -> Verdict:
         """Enter an id, and see to what its verdict entails besides the delivery."""
@@ -184,6 +181,14 @@ class LiveFeed:
             else:
                 self._books.open_gap(subscription, *ledger.last_gap, "sequence_jump")
         return verdict
+
+    def _close(self, subscription: Subscription, sequence_id: int, verdict: Verdict) -> None:
+        """An id was delivered; where it closed a hole, what waited behind it alone goes to the app."""
+        if verdict is Verdict.LATE:
+            self._books.filled(subscription, [(sequence_id, sequence_id)], "live")
+            self._books.trim(subscription)
+        elif verdict is Verdict.REORDERED:
+            self._books.hand_over(subscription)
 
     @property
     def settle_at(self) -> float:
@@ -211,11 +216,14 @@ class LiveFeed:
             return
         subscription.ledger.start_at(sequence_id)
         gap = subscription.ledger.issued(sequence_id)
-        if gap is None:
-            if subscription.ledger.suspect == sequence_id:
-                self._books.doubt(subscription, sequence_id)
+        if gap is None and subscription.ledger.suspect == sequence_id:
+            self._books.doubt(subscription, sequence_id)
             return
+        # Taken or not, the socket has shown it.
         subscription.live_head = max(subscription.live_head or 0, sequence_id)
+        subscription.live_seen = True
+        if gap is None:
+            return
         subscription.skipped_to = sequence_id
         if subscription.skipped_from is None:
             self._books.open_gap(subscription, *gap, "overflow")

@@ -19,7 +19,7 @@ from gapless.controller import (
 )
 from gapless.controller.answer import Answer
 from gapless.controller.books import Books
-from gapless.controller.exchange import AccountUpdate, HistoryPage, HistoryQuery, MarketUpdate
+from gapless.controller.exchange import AccountUpdate, HistoryPage, HistoryQuery, HistoryRow, MarketUpdate
 from gapless.controller.exchanges import ReferenceExchange
 from gapless.controller.feed import LiveFeed
 from gapless.controller.rest_entry import enter_page
@@ -97,11 +97,12 @@ class Desk:
             update = AccountUpdate(stream=ORDERS, sequence_id=sequence_id, content=content)
             self.feed.account(update, now=0.0, received_at=2_000.0)
 
-    def rest_knows(self, last_seq: int) -> None:
-        """REST is asked where the stream stands."""
+    def rest_knows(self, last_seq: int, *ids: int) -> None:
+        """REST is asked where the stream stands, or for ids beyond the cursor."""
         subscription = self.subscription()
-        page = HistoryPage(rows=[], epoch=self.books.epoch, first_seq=1, last_seq=last_seq)
-        query = HistoryQuery(stream=TICKER, limit=1)
+        rows = [HistoryRow(timestamp="2026-01-01T00:00:00.000Z", price=1.0, sequence_id=number) for number in ids]
+        page = HistoryPage(rows=rows, epoch=self.books.epoch, first_seq=1, last_seq=last_seq)
+        query = HistoryQuery(stream=TICKER, limit=1 if not ids else 100, start_seq=ids[0] if ids else None)
         asked = subscription.asked(0.0)
         enter_page(
             self.books,
@@ -506,6 +507,26 @@ async def test_skipped_frames_are_data_all_the_same() -> None:
     assert desk.subscription().live_head == 6
 
 
+async def test_a_slow_socket_that_catches_up_with_rest_in_an_overflow_has_shown_it_all() -> None:
+    """Measured by an old head, a quiet market would be judged a dead socket."""
+    desk = Desk(buffer_size=10)
+    desk.connect()
+    desk.live(1, 2, 3)
+    desk.rest_knows(10, *range(4, 11))
+    assert desk.subscription().live_head == 3
+    desk.live(*range(4, 11), FAR)
+    assert desk.subscription().live_head == 10
+
+
+async def test_without_epochs_a_first_frame_that_did_not_fit_was_the_first_all_the_same() -> None:
+    desk = Desk(buffer_size=2)
+    desk.connect(mark=None, epoch=None)
+    desk.live(7, 8, at="2026-01-01T00:00:10.000Z")
+    desk.connect(mark=None, epoch=None)
+    desk.live(9, 10, 9, at="2026-01-01T00:00:20.000Z")
+    assert await desk.told() == ["7", "8", "GapFound 9..9 overflow"], "the repetition is no restart"
+
+
 # -- epochs -----------------------------------------------------------------------------------------------------------
 
 
@@ -698,6 +719,13 @@ async def test_orders_that_do_not_fit_are_a_gap() -> None:
     desk.order(1, 2, 3, 4)
     assert await desk.told() == ["order 1", "order 2", "GapFound 3..3 overflow"]
     assert await desk.told() == ["GapFound 4..4 overflow"]
+
+
+async def test_a_reordered_order_frees_what_waited_for_it() -> None:
+    desk = Desk(ORDERS, reorder_window=0.5, ordering="sequence")
+    desk.connect()
+    desk.order(1, 3, 2)
+    assert await desk.told() == ["order 1", "order 2", "order 3"]
 
 
 async def test_an_order_without_an_id_is_delivered() -> None:

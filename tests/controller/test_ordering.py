@@ -4,7 +4,7 @@ import trio
 from starlette.responses import Response
 from trio.testing import MockClock
 
-from gapless.controller import ContinuityLost, GapFilled, MarketData, OrderUpdate, State, Stream, StreamReset
+from gapless.controller import ContinuityLost, GapFilled, GapFound, MarketData, OrderUpdate, State, Stream, StreamReset
 from gapless.controller.conflation import conflated
 from gapless.controller.events import AnyEvent, Source
 from gapless.controller.hold_back import HoldBack
@@ -174,6 +174,26 @@ async def test_a_late_frame_frees_what_waited_for_it(autojump_clock: MockClock) 
         ids = [number or 0 for number in feed.ids()]
         assert ids == list(range(ids[0], ids[0] + len(ids)))
         assert any(isinstance(event, GapFilled) and event.reason == "live" for event in feed.events)
+
+
+async def test_what_waited_is_free_as_soon_as_a_reordered_frame_comes(autojump_clock: MockClock) -> None:
+    """Within the reorder window nobody was told of a gap, so nothing else frees it on a quiet stream."""
+    issued = [0]
+
+    async def script(socket: Socket, _number: int) -> None:
+        await socket.welcome()
+        await socket.subscribed(0)
+        issued[0] = 3
+        await socket.data(1, 2, 3)
+        await trio.sleep(3.0)
+        issued[0] = 6
+        await socket.data(5, 6, 4)
+        await trio.sleep_forever()
+
+    async with Venue(script, history(lambda: issued[0])).feed(ordering="sequence", reorder_window=0.5) as feed:
+        await feed.until(lambda: len(feed.data) == 6, within_s=3.2)
+        assert feed.ids() == [1, 2, 3, 4, 5, 6]
+        assert feed.of(GapFound) == []
 
 
 async def test_orders_wait_for_the_snapshot_that_covers_the_gap(autojump_clock: MockClock) -> None:

@@ -59,7 +59,8 @@ class ConnectionController:
 
     Iterate over it for events; one consumer at a time. Methods by kind. Data: ``async for``, :meth:`batches`,
     :meth:`price_history`. State:
-    :attr:`state`, :attr:`history`, :meth:`wait_for`. Control: :attr:`streams`, :meth:`subscribe`, :meth:`unsubscribe`,
+    :attr:`state`, :attr:`history`, :attr:`rows_taken`,
+    :meth:`wait_for`. Control: :attr:`streams`, :meth:`subscribe`, :meth:`unsubscribe`,
     :meth:`reconnect`, :meth:`rotate`. Figures: :attr:`stats`, :attr:`rest_stats`, :attr:`rest_budget`,
     :attr:`round_trip_s`, :attr:`running`, :meth:`freshness`, :attr:`open_gaps`.
     """
@@ -172,6 +173,11 @@ class ConnectionController:
     def running(self) -> frozenset[Activity]:
         """What the controller keeps running now."""
         return self._supervisor.running
+
+    @property
+    def rows_taken(self) -> Mapping[tuple[State, Trigger], int]:
+        """How often each row of the transition table was taken, the tolerated ones included."""
+        return self._supervisor.rows_taken
 
     async def wait_for(self, state: State) -> None:
         """Wait until the controller is in ``state``, or has passed through it; returns at once where it is already."""

@@ -11,6 +11,7 @@ starts.
 Activities never fire or converge themselves. An exception that escapes an activity is a defect: it ends the run.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -90,6 +91,8 @@ class Supervisor:
         self._on_transition = on_transition
         self._activities = activities
         self._machine: Final = StateMachine()
+        self.rows_taken: Final[Counter[tuple[State, Trigger]]] = Counter()
+        """How often each row of the table was taken."""
         self._leases: dict[Activity, Lease] = {}
         # Keyed by trigger and lease: what is already claimed need not be claimed twice, so the mailbox is bounded.
         self._mailbox: dict[tuple[Trigger, Lease | None], Claim] = {}
@@ -136,6 +139,7 @@ class Supervisor:
 
     async def _take(self, claim: Claim, nursery: trio.Nursery) -> None:
         row = self._machine.fire(claim.trigger)
+        self.rows_taken[row.source, row.trigger] += 1
         plan = self._activities.plan(row, self.running)
         revoked = [self._leases.pop(activity) for activity in plan.stop]
         for lease in revoked:

@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gapless.controller.supervisor import Claim, Lease, Runner, Supervisor
-from gapless.states import Activity, Row, State, Trigger, UndeclaredTriggerError
+from gapless.states import Activity, Row, State, Trigger, MalformedTableError
 
 
 class Stage:
@@ -105,6 +105,8 @@ async def stray(stage: Stage) -> None:
         await trio.sleep(1)
 
 
-async def test_an_undeclared_trigger_ends_the_run(autojump_clock: MockClock) -> None:
-    with pytest.RaisesGroup(pytest.RaisesExc(UndeclaredTriggerError), flatten_subgroups=True):
+async def test_a_trigger_that_the_table_gives_to_somebody_else_ends_the_run(autojump_clock: MockClock) -> None:
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(MalformedTableError, match="RETRY_DUE was emitted"), flatten_subgroups=True
+    ):
         await stray(Stage())

@@ -37,7 +37,8 @@ async def _watch_connection(runtime: "Runtime", lease: "Lease") -> None:
 
     while True:
         if not runtime.books.market_desired:
-            await runtime.books.desires_changed.wait()
+            # A stream that was rejected may be taken yet, by this socket or a successor: that is no change of desires.
+            await runtime.books.changed.wait()
             started_at = trio.current_time()
             continue
         # A window that quiet verdicts have doubled shrinks when data comes: look again at least once a plain window.

@@ -34,7 +34,7 @@ async def serve_exchange(
     """Serve ``exchange`` and run its market; port 0 takes a free one. Leaving the block ends every task and socket.
 
     Raises:
-        OSError: a port cannot be had.
+        OSError: a port cannot be had, or ``host`` is not a name.
     """
     web_sockets = WebSocketServer(exchange)
     rest = HttpServer(RestGate(exchange, rest_app(exchange)))
@@ -65,13 +65,13 @@ class _Port:
         self._drop_all = drop_all
 
     async def serve(self, host: str, port: int, task_status: trio.TaskStatus[int]) -> None:
-        listeners = await trio.open_tcp_listeners(port, host=host)
+        listeners = await _listeners(host, port)
         port = listeners[0].socket.getsockname()[1]
         if any(listener.socket.getsockname()[1] != port for listener in listeners):
             # A name with several addresses got a free port for each; all are to have the first one's.
             for listener in listeners:
                 await listener.aclose()
-            listeners = await trio.open_tcp_listeners(port, host=host)
+            listeners = await _listeners(host, port)
         task_status.started(port)
         async with trio.open_nursery() as connections:
             while True:
@@ -83,6 +83,14 @@ class _Port:
                     listening.cancel_scope.cancel()
                 await self._exchange.wait_up()
                 listeners = await _rebind(host, port)
+
+
+async def _listeners(host: str, port: int) -> list[trio.SocketListener]:
+    try:
+        return await trio.open_tcp_listeners(port, host=host)
+    except ValueError as error:
+        # No name at all, such as "a..b": a host that cannot be had, like any other.
+        raise OSError(f"{host!r} is not a host name: {error}") from None
 
 
 async def _accept(
@@ -97,7 +105,7 @@ async def _rebind(host: str, port: int) -> list[trio.SocketListener]:
     give_up_at = trio.current_time() + REBIND_MAX_S
     while True:
         try:
-            return await trio.open_tcp_listeners(port, host=host)
+            return await _listeners(host, port)
         except OSError:
             if trio.current_time() >= give_up_at:
                 raise

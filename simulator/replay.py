@@ -10,7 +10,7 @@ import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import trio
@@ -24,6 +24,8 @@ LINE_FORMAT = '<receive time in ns> {"stream":...,"data":{...}}'
 
 Amount = Annotated[float, Meta(gt=0.0, lt=1e18)]
 """A price or a quantity; the upper limit keeps ``inf`` out."""
+_WHOLE_MAX: Final = 2**63 - 1
+"""A signed 64-bit integer, as every store and language can hold it: as a time, the year 2262."""
 
 
 class CaptureError(Exception):
@@ -75,7 +77,6 @@ def read_trades(path: str | Path, *more: str | Path) -> tuple[Trade, ...]:
     trades: list[Trade] = []
     best: dict[str, _BookTicker] = {}
     for file in (path, *more):
-        before = trades[-1].time_ns if trades else 0
         for number, line in _lines(Path(file)):
             try:
                 trade = _read_line(line, best)
@@ -85,8 +86,8 @@ def read_trades(path: str | Path, *more: str | Path) -> tuple[Trade, ...]:
                 ) from None
             if trade is None:
                 continue
-            if trade.time_ns < before:
-                raise CaptureError(f"{file}, line {number}: expected files in order of time; this one begins too early")
+            if trades and trade.time_ns < trades[-1].time_ns:
+                raise CaptureError(f"{file}, line {number}: expected trades in order of time; this one came too early")
             trades.append(trade)
     if not trades:
         raise CaptureError(f"{path}: expected at least one trade, a frame of a stream '<symbol>@trade'; found none")
@@ -107,7 +108,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 def _read_line(line: bytes, best: dict[str, _BookTicker]) -> Trade | None:
     """The trade on this line, if it is one; a ``bookTicker`` is noted in ``best``."""
     time_ns, _, text = line.partition(b" ")
-    if not time_ns.isdigit():
+    if not time_ns.isdigit() or int(time_ns) > _WHOLE_MAX:
         raise ValueError("the line does not begin with a time")
     frame = _frames.decode(text)
     kind = frame.stream.partition("@")[2]

@@ -84,6 +84,9 @@ def test_several_files_continue_one_another(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", "line 1: expected"),
         (b"1 " + b"[" * 100_000 + b"\n", "line 1: expected"),
         (b"9" * 5_000 + TRACE[0][19:], "line 1: expected"),
+        (b"9" * 400 + TRACE[0][19:], "line 1: expected <receive time in ns>"),
+        (b"%d" % 2**63 + TRACE[0][19:], "line 1: expected <receive time in ns>"),
+        (trade(0.2, 1) + trade(0.1, 2), "line 2: expected trades in order of time"),
     ],
 )
 def test_a_broken_capture_is_one_clear_error(tmp_path: Path, content: bytes, says: str) -> None:
@@ -105,6 +108,23 @@ def test_a_spoilt_archive_is_one_clear_error(tmp_path: Path, spoil: Callable[[by
     path.write_bytes(spoil(gzip.compress(b"".join(trade(n, n + 1, str(n * 7 % 113 + 1)) for n in range(500)))))
     with pytest.raises(CaptureError, match=r"spoilt\.gz"):
         read_trades(path)
+
+
+def test_files_that_do_not_continue_one_another_are_one_clear_error(tmp_path: Path) -> None:
+    first, second = written(tmp_path / "1.txt", trade(2.0, 1)), written(tmp_path / "2.txt", trade(1.0, 2))
+    with pytest.raises(CaptureError, match=r"2\.txt, line 1: expected trades in order of time"):
+        read_trades(first, second)
+
+
+def test_trades_of_the_same_moment_keep_their_order(tmp_path: Path) -> None:
+    trades = read_trades(written(tmp_path / "trace.txt", trade(0.0, 7) + trade(0.0, 6) + trade(0.1, 8)))
+    assert [each.trade_id for each in trades] == [7, 6, 8]
+
+
+def test_the_last_time_there_is(tmp_path: Path) -> None:
+    latest = b"%d" % (2**63 - 1) + TRACE[0][19:]
+    trades = read_trades(written(tmp_path / "trace.txt", TRACE[0] + latest))
+    assert Replay(trades).duration_s == pytest.approx(7.5e9, rel=0.1)
 
 
 def test_a_missing_capture_is_one_clear_error(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import msgspec
 from msgspec import Meta
 
 from gapless.simulator.failure_modes import FailuresConfig
-from gapless.simulator.messages import ACCOUNT_CHANNELS
+from gapless.simulator.messages import ACCOUNT_CHANNELS, ACCOUNT_SYMBOL
 from gapless.simulator.settings import Positive, Settings, SettingsError, Timeout, decoded
 
-Name = Annotated[str, Meta(pattern=r"^[!-~]{1,64}$")]
+Name = Annotated[str, Meta(pattern=r"^[!-~]{1,64}\Z")]
 """A channel or a symbol: 1 to 64 visible ASCII characters."""
 Rate = Annotated[float, Meta(ge=0.0, le=100_000.0)]
 """Per second; above the limit one process could not keep its word."""
@@ -61,10 +61,10 @@ class SimulatorConfig(Settings, frozen=True, kw_only=True):
         """
         try:
             table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, more digits or nesting than Python reads
             raise SettingsError(f"{path}: expected TOML in UTF-8: {error}") from None
         try:
-            return decoded(cls, lambda: msgspec.convert(table, cls))
+            return decoded(cls, lambda: table)
         except SettingsError as error:
             raise SettingsError(f"{path}: {error}") from None
 
@@ -77,3 +77,20 @@ class SimulatorConfig(Settings, frozen=True, kw_only=True):
         taken = [channel for channel in self.channels if channel in ACCOUNT_CHANNELS]
         if taken:
             raise self.not_allowed("channels", f"market channels; {' and '.join(ACCOUNT_CHANNELS)} always exist")
+        self.check_symbols(self.failures)
+
+    def check_symbols(self, failures: FailuresConfig) -> None:
+        """Refuse failures of symbols that the exchange does not have: they would never happen.
+
+        Raises:
+            SettingsError: naming the failure, the symbol and the symbols there are.
+        """
+        known = (*self.symbols, ACCOUNT_SYMBOL)
+        for field in msgspec.structs.fields(FailuresConfig):
+            symbols: tuple[str, ...] = getattr(getattr(failures, field.name), "symbols", ())
+            for symbol in symbols:
+                if symbol not in known:
+                    raise SettingsError(
+                        f"FailuresConfig.{field.name}.symbols names {symbol!r}: expected some of {', '.join(known)}",
+                        field=f"failures.{field.name}.symbols",
+                    )

@@ -148,7 +148,9 @@ class _Control:
         session_id: str | None = request.path_params.get("session_id")
         if request.method == "PUT":
             try:
-                self._exchange.failures.set(_decode(FailuresConfig, await request.body()), session_id)
+                failures = _decode(FailuresConfig, await request.body())
+                self._exchange.config.check_symbols(failures)
+                self._exchange.failures.set(failures, session_id)
             except SettingsError as error:
                 raise ReplyError(400, "bad_failures", str(error)) from None
         return json_reply(self._exchange.failures.get(session_id))
@@ -176,7 +178,7 @@ def _session_of(request: Request) -> str:
 
 
 def _decode(kind: type[SettingsT], body: bytes) -> SettingsT:
-    return decoded(kind, lambda: msgspec.json.decode(body, type=kind))
+    return decoded(kind, lambda: msgspec.json.decode(body))
 
 
 def _integer(asked: QueryParams, name: str) -> int | None:

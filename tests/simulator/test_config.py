@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from trio.testing import MockClock
 
 from gapless.simulator import (
     FailureMode,
@@ -15,7 +16,9 @@ from gapless.simulator import (
     ServerErrorMode,
     SettingsError,
     SimulatorConfig,
+    SymbolSilentMode,
 )
+from tests.simulator.conftest import error_of, served
 
 
 def test_the_defaults_are_allowed() -> None:
@@ -40,6 +43,11 @@ def test_it_cannot_be_changed() -> None:
         (lambda: SimulatorConfig(symbols=()), "symbols = (): expected at least one name, none twice"),
         (lambda: SimulatorConfig(symbols=("A", "A")), "symbols = ('A', 'A'): expected at least one name, none twice"),
         (lambda: SimulatorConfig(symbols=("A B",)), "symbols = ('A B',): Expected 'str' matching regex"),
+        (lambda: SimulatorConfig(symbols=("BTC\n",)), "symbols = ('BTC\\n',): Expected 'str' matching regex"),
+        (
+            lambda: SimulatorConfig(symbols=("A", "B C")),
+            "symbols = ('A', 'B C'): Expected 'str' matching regex '^[!-~]{1,64}\\\\Z' - at '$[1]'",
+        ),
         (lambda: SimulatorConfig(channels=("orders",)), "expected market channels; orders and balance always exist"),
         (lambda: SimulatorConfig(send_timeout_s=0.0), "send_timeout_s = 0.0: Expected 'float' > 0.0"),
         (lambda: SimulatorConfig(failures=3), "failures = 3: Expected 'object', got 'int'"),  # type: ignore[arg-type]
@@ -58,6 +66,40 @@ def test_what_is_not_allowed_is_named_with_its_value(build: Callable[[], object]
     with pytest.raises(SettingsError) as refused:
         build()
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("failures", "says"),
+    [
+        (
+            FailuresConfig(symbol_silent=SymbolSilentMode(enabled=True, symbols=("BTCUSD",))),
+            "FailuresConfig.symbol_silent.symbols names 'BTCUSD': expected some of BTC/USD, ETH/USD, *",
+        ),
+        (
+            FailuresConfig(drop=SelectMode(enabled=True, ids=(3,), symbols=("ETH/USD", "X"))),
+            "FailuresConfig.drop.symbols names 'X': expected some of BTC/USD, ETH/USD, *",
+        ),
+    ],
+)
+def test_a_failure_of_a_symbol_that_does_not_exist_is_refused(failures: FailuresConfig, says: str) -> None:
+    """It would never happen, and a test that counts on it would prove nothing."""
+    with pytest.raises(SettingsError) as refused:
+        SimulatorConfig(failures=failures)
+    assert says in str(refused.value)
+
+
+def test_a_failure_of_an_account_channel_is_of_the_symbol_star() -> None:
+    mode = SelectMode(enabled=True, ids=(3,), symbols=("*", "ETH/USD"))
+    assert SimulatorConfig(failures=FailuresConfig(drop=mode)).failures.drop == mode
+
+
+async def test_the_control_api_refuses_a_failure_of_a_symbol_that_does_not_exist(autojump_clock: MockClock) -> None:
+    async with served() as world, world.rest() as rest:
+        mode = {"enabled": True, "symbols": ["BTCUSD"]}
+        reply = await rest.put("/api/v1/simulator/failures", json={"symbol_silent": mode})
+        assert (reply.status_code, error_of(reply)) == (400, "bad_failures")
+        assert "symbol_silent.symbols names 'BTCUSD'" in reply.json()["error"]["message"]
+        assert world.exchange.failures.get() == FailuresConfig()
 
 
 def test_a_toml_file_says_the_same_as_code(tmp_path: Path) -> None:
@@ -102,8 +144,27 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("speed = 3", "unknown field 'speed'"),
-        ("[failures.silence]\nenabled = true", "unknown field 'silence' - at '$.failures'"),
+        ("speed = 3", "SimulatorConfig: unknown field 'speed'; known are seed, symbols, channels, rate_per_s, "),
+        ("rate_per_s = -1", "SimulatorConfig.rate_per_s = -1: Expected 'float' >= 0.0 - at '$.rate_per_s'"),
+        (
+            'symbols = ["A", "B C"]',
+            "symbols = ['A', 'B C']: Expected 'str' matching regex '^[!-~]{1,64}\\\\Z' - at '$.symbols[1]'",
+        ),
+        ("failures = 3", "SimulatorConfig.failures = 3: Expected 'object', got 'int' - at '$.failures'"),
+        ("[failures]\ndrop = 3", "FailuresConfig.drop = 3: Expected 'object | null', got 'int' - at '$.failures.drop'"),
+        ("[failures.drop]\nids = [3, 0]", "SelectMode.ids = [3, 0]: Expected 'int' >= 1 - at '$.failures.drop.ids[1]'"),
+        (
+            "[failures.drop]\nsymbols = ['X']",
+            "names 'X': expected some of BTC/USD, ETH/USD, * - at '$.failures.drop.symb",
+        ),
+        (f"seed = {'9' * 5_000}", "expected TOML in UTF-8: Exceeds the limit"),
+        (f"rate_per_s = 0x{'9' * 5_000}", "rate_per_s = <int too large to show>: "),
+        (f"seed = '{'9' * 5_000}'", "9...: Expected 'int', got 'str' - at '$.seed'"),
+        (f"seed = {'[' * 5_000}", "expected TOML in UTF-8: "),
+        (
+            "[failures.silence]\nenabled = true",
+            "unknown field 'silence' - at '$.failures'; known are silent_connection, ",
+        ),
         ("[failures.drop]\nafter_messages = 1", "unknown field 'after_messages' - at '$.failures.drop'"),
         ("rate_per_s = 'fast'", "Expected 'float', got 'str' - at '$.rate_per_s'"),
         ("[failures.drop]\nprobability = 2.0", "Expected 'float' <= 1.0 - at '$.failures.drop.probability'"),
@@ -119,6 +180,7 @@ def test_a_toml_file_that_cannot_be_used(tmp_path: Path, text: str, says: str) -
         SimulatorConfig.load(file)
     assert str(refused.value).startswith(str(file))
     assert says in str(refused.value)
+    assert len(str(refused.value)) < 1_000
 
 
 def test_a_missing_file_is_the_systems_error(tmp_path: Path) -> None:

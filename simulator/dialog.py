@@ -73,13 +73,17 @@ def _subscribe(exchange: ExchangeSimulator, session: Session, keys: list[StreamK
         if refusal is None and key not in session.marks and len(session.marks) >= exchange.config.streams_max:
             refusal = ("too_many_streams", f"a connection may subscribe {exchange.config.streams_max} streams")
         if refusal is None:
-            mark = _mark(exchange, session, key)
-            accepted.append(StreamMark(key.channel, key.symbol, UNSET if exchange.config.literal else mark))
+            accepted.append(_marked(exchange, key, _mark(exchange, session, key)))
         else:
             refused.setdefault(refusal, []).append(key)
     if accepted or not refused:
         session.send(encode(Subscribed(request_id=request_id, streams=accepted)))
     _reject(session, refused, request_id)
+
+
+def _marked(exchange: ExchangeSimulator, key: StreamKey, mark: int) -> StreamMark:
+    """A stream in an acknowledgement; the literal form names no mark."""
+    return StreamMark(key.channel, key.symbol, UNSET if exchange.config.literal else mark)
 
 
 def _mark(exchange: ExchangeSimulator, session: Session, key: StreamKey) -> int:
@@ -106,7 +110,7 @@ def _unsubscribe(exchange: ExchangeSimulator, session: Session, keys: list[Strea
         refusal = exchange.refusal(key)
         if refusal is None:
             exchange.hub.mute(session, key)
-            ended.append(StreamMark(key.channel, key.symbol, exchange.last_id(key.channel, key.symbol)))
+            ended.append(_marked(exchange, key, exchange.last_id(key.channel, key.symbol)))
         else:
             refused.setdefault(refusal, []).append(key)
     if ended or not refused:

@@ -11,10 +11,10 @@ from gapless.controller.errors import LinkError
 from gapless.controller.events import Source
 from gapless.controller.exchange import AccountUpdate, MarketUpdate
 from gapless.controller.instants import instant
-from gapless.controller.sequence_tracker import DELIVERED, Verdict
 from gapless.controller.signal import Signal
 from gapless.controller.stream import Stream
 from gapless.controller.subscription import Subscription
+from gapless.controller.verdict import DELIVERED, Verdict
 
 
 def _nobody_waits() -> None:
@@ -171,12 +171,16 @@ class LiveFeed:
             self._books.stats.duplicates += 1
         elif verdict is Verdict.REORDERED:
             self._books.stats.reordered += 1
+            # It may have split an interval in two.
+            self._books.trim(subscription)
+            self._settle(subscription, now)
         elif verdict is Verdict.SUSPECT:
             self._books.doubt(subscription, sequence_id)
         elif verdict is Verdict.JUMPED and ledger.last_gap is not None:
             if self._books.reorder_window_s:
-                ledger.hesitate()
-                subscription.jumps.append((now + self._books.reorder_window_s, *ledger.last_gap))
+                ledger.hesitate(now + self._books.reorder_window_s)
+                self._books.trim(subscription)
+                self._settle(subscription, now)
                 self.jumped.notify()
             else:
                 self._books.open_gap(subscription, *ledger.last_gap, "sequence_jump")
@@ -193,15 +197,16 @@ class LiveFeed:
     @property
     def settle_at(self) -> float:
         """When the oldest tentative jump is to be settled; infinity where there is none."""
-        return min((each.jumps[0][0] for each in self._books.subscriptions if each.jumps), default=float("inf"))
+        return min((each.ledger.tentative.due_at for each in self._books.subscriptions), default=float("inf"))
 
     def settle(self, now: float) -> None:
         """What was skipped and has not come within the reorder window is missing."""
         for subscription in self._books.subscriptions:
-            while subscription.jumps and now >= subscription.jumps[0][0]:
-                _, start, end = subscription.jumps.popleft()
-                for low, high in subscription.ledger.settle(start, end):
-                    self._books.open_gap(subscription, low, high, "sequence_jump")
+            self._settle(subscription, now)
+
+    def _settle(self, subscription: Subscription, now: float) -> None:
+        for low, high in subscription.ledger.settle_due(now):
+            self._books.open_gap(subscription, low, high, "sequence_jump")
 
     def _data_flows(self, now: float) -> None:
         if self.first_data_at is None:

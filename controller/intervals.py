@@ -66,7 +66,12 @@ class IntervalSet:
 
     def overlap(self, start: int, end: int) -> list[tuple[int, int]]:
         """What of ``start..end`` is in, as intervals in ascending order."""
-        return [(max(low, start), min(high, end)) for low, high in self if low <= end and high >= start]
+        first = bisect_left(self._ends, start)
+        last = bisect_right(self._starts, end)
+        if first >= last or start > end:
+            return []
+        touched = zip(self._starts[first:last], self._ends[first:last], strict=True)
+        return [(max(low, start), min(high, end)) for low, high in touched]
 
     def take(self, start: int, end: int) -> list[tuple[int, int]]:
         """Take out and return what of ``start..end`` was in, as intervals in ascending order."""

@@ -17,8 +17,8 @@ from gapless.controller.books import Books
 from gapless.controller.events import Source
 from gapless.controller.exchange import HistoryRow, Snapshot
 from gapless.controller.literal_rows import enter_rows_without_ids
-from gapless.controller.sequence_tracker import DELIVERED, Verdict
 from gapless.controller.subscription import Asked, Subscription
+from gapless.controller.verdict import DELIVERED, Verdict
 
 
 def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entry:

@@ -1,12 +1,11 @@
 """What the controller knows about one subscribed stream. Pure."""
 
-from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
 
 from gapless.controller.exchange import HistoryPage, SequenceRule
-from gapless.controller.sequence_tracker import StreamLedger
 from gapless.controller.stream import Stream
+from gapless.controller.stream_ledger import StreamLedger
 
 RowKey = tuple[float, float, float | None, float | None]
 """Unix seconds, price, bid, ask."""
@@ -75,8 +74,6 @@ class Subscription:
     """The first id of an overflow's gap that no event has announced yet."""
     skipped_to: int = 0
     """The last id of that gap."""
-    jumps: deque[tuple[float, int, int]] = field(default_factory=deque)
-    """Tentative jumps: when each is settled, and its ids."""
     repeats: dict[RowKey, None] = field(default_factory=dict)
     """Recent rows of a venue without ids or epochs, oldest first."""
 

@@ -354,6 +354,22 @@ async def test_beyond_the_bound_the_oldest_gap_is_lost() -> None:
     assert await desk.told() == [], "reported lost: it must not come after all"
 
 
+async def test_tentative_jumps_are_told_of_before_they_are_too_many() -> None:
+    desk = Desk(open_intervals_max=4, reorder_window=60.0)
+    desk.connect()
+    desk.live(*range(1, 16, 2))
+    assert [each for each in await desk.told() if not each.isdecimal()] == [
+        "GapFound 2..2 sequence_jump",
+        "GapFound 4..4 sequence_jump",
+        "ContinuityLost 2..2 too_many_gaps",
+        "GapFound 6..6 sequence_jump",
+        "ContinuityLost 4..4 too_many_gaps",
+        "GapFound 8..8 sequence_jump",
+        "ContinuityLost 6..6 too_many_gaps",
+        "GapFound 10..10 sequence_jump",
+    ]
+
+
 async def test_frames_without_ids_are_delivered_as_they_come() -> None:
     desk = Desk()
     desk.connect(mark=None, epoch=None)
@@ -657,6 +673,20 @@ async def test_with_epochs_only_they_count() -> None:
     desk.connect(mark=3)
     desk.live(1, at="2026-01-01T00:00:20.000Z")
     assert await desk.told() == ["1", "2", "3"]
+
+
+async def test_a_jump_of_the_old_epoch_settles_nothing_in_the_new() -> None:
+    desk = Desk(reorder_window=0.5)
+    desk.connect()
+    desk.live(1, 5, now=0.0)
+    desk.feed.welcome("e-2")
+    desk.live(1, 5, now=0.25)
+    await desk.told()
+    assert desk.feed.settle_at == 0.75
+    desk.feed.settle(0.5)
+    assert await desk.told() == []
+    desk.feed.settle(0.75)
+    assert await desk.told() == ["GapFound 2..4 sequence_jump"]
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------

@@ -64,6 +64,38 @@ def test_ids_that_only_grow_have_a_hole_only_where_the_socket_was_interrupted() 
     assert books.accept(70) is NEXT
 
 
+def test_a_new_socket_that_goes_on_with_the_very_next_id_has_missed_nothing() -> None:
+    books = ledger(SequenceRule.MONOTONIC)
+    books.accept(10)
+    books.interrupt()
+    assert [books.accept(11), books.accept(15)] == [NEXT, NEXT]
+
+
+def test_a_new_socket_that_repeats_the_newest_id_has_missed_nothing() -> None:
+    """The overlap of a rotation."""
+    books = ledger(SequenceRule.MONOTONIC)
+    for number in (10, 14):
+        books.accept(number)
+    books.interrupt()
+    assert [books.accept(14), books.accept(20)] == [DUPLICATE, NEXT]
+    books.interrupt()
+    assert [books.accept(14), books.accept(30)] == [DUPLICATE, JUMPED], "an older one proves nothing"
+
+
+def test_the_first_id_of_all_has_nothing_before_it_that_could_be_missed() -> None:
+    books = ledger(SequenceRule.MONOTONIC)
+    books.interrupt()
+    assert [books.accept(10), books.accept(15)] == [NEXT, NEXT]
+
+
+def test_rows_of_rest_say_nothing_about_what_a_new_socket_missed() -> None:
+    books = ledger(SequenceRule.MONOTONIC)
+    books.accept(10)
+    books.interrupt()
+    assert [books.accept(11, live=False), books.accept(11, live=False)] == [NEXT, DUPLICATE]
+    assert books.accept(15) is JUMPED
+
+
 @pytest.mark.parametrize("rule", [SequenceRule.CONTIGUOUS, SequenceRule.MONOTONIC, SequenceRule.CHAINED])
 def test_one_corrupt_id_far_ahead_moves_nothing_under_any_rule(rule: SequenceRule) -> None:
     books = ledger(rule)
@@ -115,7 +147,7 @@ def test_a_tentative_jump_is_no_gap_until_it_is_settled() -> None:
     books = ledger(SequenceRule.CONTIGUOUS)
     books.accept(1)
     assert books.accept(5) is JUMPED
-    books.hesitate()
+    books.hesitate(until=10.0)
     assert not books.gaps
     assert books.first_missing == 2
     assert books.accept(3) is Verdict.REORDERED
@@ -123,6 +155,41 @@ def test_a_tentative_jump_is_no_gap_until_it_is_settled() -> None:
     assert books.settle(2, 4) == [(2, 2), (4, 4)]
     assert list(books.gaps) == [(2, 2), (4, 4)]
     assert books.accept(4) is LATE
+
+
+def test_what_is_overdue_is_a_gap() -> None:
+    books = ledger(SequenceRule.CONTIGUOUS)
+    for number, until in ((1, 0.0), (3, 10.0), (6, 11.0)):
+        if books.accept(number) is JUMPED:
+            books.hesitate(until)
+    assert books.settle_due(9.9) == []
+    assert books.settle_due(10.0) == [(2, 2)]
+    assert (list(books.gaps), list(books.tentative)) == ([(2, 2)], [(4, 5)])
+
+
+def test_tentative_jumps_take_half_of_the_room_and_with_the_gaps_no_more_than_all_of_it() -> None:
+    books = StreamLedger(intervals_max=4)
+    for number in range(1, 20, 2):
+        if books.accept(number) is JUMPED:
+            books.hesitate(until=100.0)
+            given_up = list(books.excess())
+            books.settle_due(0.0)
+    assert list(books.tentative) == [(16, 16), (18, 18)]
+    assert list(books.gaps) == [(12, 12), (14, 14)]
+    assert given_up == [(10, 10)], "the oldest"
+
+
+def test_a_jump_that_is_refuted_takes_its_deadline_with_it() -> None:
+    books = ledger(SequenceRule.CONTIGUOUS)
+    for number in (1, 10**12, 10**12 + 1):
+        books.accept(number)
+    books.hesitate(until=10.0)
+    for number in (5, 6):
+        assert books.accept(number) is Verdict.REORDERED
+    assert books.accept(9) is JUMPED
+    books.hesitate(until=20.0)
+    assert books.settle_due(10.0) == [(2, 4)]
+    assert books.settle_due(20.0) == [(7, 8)]
 
 
 def test_whatever_ends_the_books_ends_what_is_tentative() -> None:
@@ -134,7 +201,7 @@ def test_whatever_ends_the_books_ends_what_is_tentative() -> None:
         books = ledger(SequenceRule.CONTIGUOUS)
         books.accept(1)
         books.accept(5)
-        books.hesitate()
+        books.hesitate(until=10.0)
         closed: list[tuple[int, int]] = end(books)  # type: ignore[no-untyped-call]
         assert closed == [(2, 4)]
         assert not books.tentative
@@ -155,7 +222,7 @@ def test_every_id_of_a_reordered_stream_is_delivered_once_or_missing() -> None:
             verdict = books.accept(number)
             reached.add(verdict)
             if verdict is JUMPED:
-                books.hesitate()
+                books.hesitate(until=10.0)
             if verdict is not DUPLICATE:
                 delivered.append(number)
             if at in settled_after:
@@ -204,6 +271,18 @@ async def test_the_end_of_the_socket_settles_what_is_tentative(autojump_clock: M
         w.exchange.disconnect()
         await feed.until(lambda: 30 in feed.ids())
         await trio.sleep(3.0)
+        w.assert_contract(feed, settled=False)
+
+
+async def test_no_more_holes_are_kept_than_allowed_however_long_the_window_is(autojump_clock: MockClock) -> None:
+    async with world(rate_per_s=100.0) as w, w.feed(reorder_window=5.0, open_intervals_max=10) as feed:
+        await feed.until_state(State.CONNECTED)
+        w.fail(FailuresConfig(drop=SelectMode(enabled=True, every_nth=2)))
+        await trio.sleep(4.0)
+        assert len(feed.of(GapFound)) > 150, "tentative ones make room"
+        w.fail(FailuresConfig())
+        await trio.sleep(6.0)
+        assert feed.controller.state is State.CONNECTED
         w.assert_contract(feed, settled=False)
 
 

@@ -1,8 +1,9 @@
 """The reference exchange: the wire format that ``gapless simulate`` speaks (``docs/protocol.md``)."""
 
 from collections.abc import Sequence
+from string import punctuation
 from typing import Final, TypeVar
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import httpx
 import msgspec
@@ -51,33 +52,39 @@ BALANCE: Final = Stream("balance", "*")
 
 _UNDECODABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 """What a hostile text makes msgspec raise: bad JSON or types, lone surrogates, ten thousand nested brackets."""
+_URL_LENGTH_MAX: Final = 8_192
+"""Characters; the request line that common servers take."""
 
 
 class ReferenceExchange:
     """Speaks the reference wire format.
 
     Args:
-        ws_url: ``ws://HOST:PORT/ws`` or ``wss://...``; a missing path means ``/ws``.
+        ws_url: ``ws://HOST:PORT/ws`` or ``wss://...``; a missing path means ``/ws``. A query is kept as it is; a
+            ``session_id`` in it goes over the argument.
         rest_url: ``http://HOST:PORT`` or ``https://...``.
         session_id: kept over reconnects, so that the server recognises the session.
     """
 
     def __init__(self, *, ws_url: str, rest_url: str, session_id: str) -> None:
-        if not session_id or not session_id.isascii() or not session_id.isprintable():
-            raise ConfigurationError(f"session_id = {session_id!r} is not allowed: expected printable ASCII")
         ws = _checked_url("ws_url", ws_url, ("ws", "wss"))
         rest = _checked_url("rest_url", rest_url, ("http", "https"))
         if rest.query or rest.fragment:
             raise ConfigurationError(f"rest_url = {rest_url!r} is not allowed: expected neither a query nor a fragment")
-        query = dict(parse_qsl(ws.query))
-        query.setdefault("session_id", session_id)
-        path = ws.path if ws.path not in {"", "/"} else "/ws"
-        self.websocket_url: str = urlunsplit((ws.scheme, ws.netloc, path, urlencode(query), ""))
+        if "#" in ws_url:
+            raise ConfigurationError(f"ws_url = {ws_url!r} is not allowed: expected no fragment")
+        named = [value for name, value in parse_qsl(ws.query, keep_blank_values=True) if name == "session_id"]
+        session_id = _checked_session_id([session_id, *named])
+        query = [_in_ascii(ws.query)] if ws.query else []
+        if not named:
+            query.append(urlencode({"session_id": session_id}))
+        path = _in_ascii(ws.path) if ws.path not in {"", "/"} else "/ws"
+        self.websocket_url: str = urlunsplit((ws.scheme, ws.netloc, path, "&".join(query), ""))
         self.rest_host: str = _canonical_host(rest)
         self.budget: tuple[int, float] | None = None
         self._rest_url = urlunsplit((rest.scheme, rest.netloc, rest.path.rstrip("/"), "", ""))
         self.page_rows_max: int = 1000
-        self._headers = {"X-Session-Id": query["session_id"], "Accept": "application/json"}
+        self._headers = {"X-Session-Id": session_id, "Accept": "application/json"}
         self._frames: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
         self._any_frame = msgspec.json.Decoder(AnyFrame)
         self._prices = msgspec.json.Decoder(Prices)
@@ -226,15 +233,38 @@ def _canonical_host(parts: SplitResult) -> str:
 
 
 def _checked_url(name: str, url: str, schemes: tuple[str, str]) -> SplitResult:
+    if len(url) > _URL_LENGTH_MAX:
+        raise ConfigurationError(
+            f"{name} is not allowed: expected at most {_URL_LENGTH_MAX} characters, got {len(url)}"
+        )
+    if any(sign.isspace() or not sign.isprintable() for sign in url):
+        raise ConfigurationError(f"{name} = {url!r} is not a URL: it has blanks or control characters")
     try:
         parts = urlsplit(url)
         port = parts.port
+        # Whoever dials encodes the host once more, each by rules of its own.
         (parts.hostname or "").encode("idna")
-    except ValueError as error:
+        _ = httpx.URL(url).host
+    except (ValueError, httpx.InvalidURL) as error:
         raise ConfigurationError(f"{name} = {url!r} is not a URL: {error}") from None
-    if any(sign.isspace() or not sign.isprintable() for sign in url):
-        raise ConfigurationError(f"{name} = {url!r} is not a URL: it has blanks or control characters")
     if parts.scheme not in schemes or not parts.hostname or port == 0:
         allowed = f"{schemes[0]}://HOST:PORT or {schemes[1]}://HOST:PORT"
         raise ConfigurationError(f"{name} = {url!r} is not allowed: expected {allowed}")
     return parts
+
+
+def _checked_session_id(candidates: Sequence[str]) -> str:
+    """The last of them: what the address names goes over the argument. It travels as a header, too."""
+    for each in candidates:
+        if not (each and each.isascii() and each.isprintable() and each == each.strip()):
+            raise ConfigurationError(
+                f"session_id = {each!r} is not allowed: expected printable ASCII without outer blanks"
+            )
+    if len(candidates) > 2:
+        raise ConfigurationError(f"ws_url names session_id {len(candidates) - 1} times; expected one at most")
+    return candidates[-1]
+
+
+def _in_ascii(text: str) -> str:
+    """Quote what a request line cannot hold; what is quoted already stays as it is."""
+    return quote(text, safe=punctuation)

@@ -269,7 +269,7 @@ def test_account_channels_are_orders_and_balance_of_no_symbol(exchange: Referenc
         ("ws://host:1/ws", "ws://host:1/ws?session_id=ID"),
         ("wss://host/feed/v2", "wss://host/feed/v2?session_id=ID"),
         ("ws://host/ws?token=a%26b", "ws://host/ws?token=a%26b&session_id=ID"),
-        ("ws://[::1]:1/ws#part", "ws://[::1]:1/ws?session_id=ID"),
+        ("ws://[::1]:1/ws", "ws://[::1]:1/ws?session_id=ID"),
     ],
 )
 def test_the_websocket_address(ws_url: str, dialled: str) -> None:

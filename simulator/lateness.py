@@ -23,6 +23,7 @@ class Delay(SocketStrategy):
         super().__init__(rule, session_id, rng)
         self._mode = rule.mode(DelayMode)
         self._held: deque[tuple[float, Frame]] = deque()
+        self._burst_ends_at = -math.inf
 
     @property
     def due(self) -> float:
@@ -31,13 +32,24 @@ class Delay(SocketStrategy):
 
     def outbound(self, frame: Frame, now: float) -> Sequence[Outgoing]:
         """Nothing yet, where the message is held."""
-        if frame.stream is None or (not self._held and not self.rule.may_act(self.session_id, now)):
+        if frame.stream is None:
             return (frame,)
-        if not self._held:
-            self.rule.act(self.session_id, f"from {frame.stream} {frame.sequence_id} on")
-        due = now + self._mode.delay_s + self.rng.uniform(0.0, self._mode.jitter_s)
+        late = self._is_late(frame, now)
+        if not late and not self._held:
+            return (frame,)
+        # What is not late any more waits behind what is: nothing overtakes.
+        due = now + self._mode.delay_s + self.rng.uniform(0.0, self._mode.jitter_s) if late else now
         self._held.append((max(due, self._held[-1][0] if self._held else due), frame))
         return ()
+
+    def _is_late(self, frame: Frame, now: float) -> bool:
+        if now < self._burst_ends_at and self.rule.holds(now):
+            return True
+        if not self.rule.may_act(self.session_id, now):
+            return False
+        self._burst_ends_at = now + self._mode.delay_s + self._mode.jitter_s
+        self.rule.act(self.session_id, f"from {frame.stream} {frame.sequence_id} on")
+        return True
 
     def release(self, now: float) -> Sequence[Outgoing]:
         """What has waited long enough."""

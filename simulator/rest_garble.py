@@ -78,9 +78,12 @@ class StaleReply(_Altering):
         if reply.status_code != 200:
             return reply
         body: dict[str, Any] = msgspec.json.decode(bytes(reply.body))
-        if "last_seq" not in body:
+        behind = self.rule.mode(StaleReplyMode).behind
+        if "prices" not in body:
             return self._first.setdefault(call.path, reply)
-        last = max(body["last_seq"] - self.rule.mode(StaleReplyMode).behind, 0)
+        if "last_seq" not in body:
+            return _json(body | {"prices": body["prices"][:-behind]})
+        last = max(body["last_seq"] - behind, 0)
         rows = [row for row in body["prices"] if row["sequence_id"] <= last]
         first = min(body["first_seq"], last + 1)
         return _json(body | {"prices": rows, "first_seq": first, "last_seq": last})

@@ -39,6 +39,8 @@ KINDS: Final[dict[str, Mode]] = {
     "symbol_silent": {"symbols": ["ETH/USD"], "after_messages": 20},
     "corrupt": {"probability": 0.03},
     "wrong_types": {"probability": 0.03},
+    "ping_flood": {"pings_per_s": 200},
+    "reject": {"symbols": ["ETH/USD"]},
     "flapping": {"up_min_s": 0.5, "up_max_s": 4.0},
     "disconnect": {"after_messages": 60},
     "refuse": {"how": "http_503", "retry_after_s": 1},
@@ -60,6 +62,7 @@ COMPANIONS: Final = {
     "refuse": "disconnect",
     "stalled_handshake": "disconnect",
     "acknowledged_silent": "disconnect",
+    "reject": "disconnect",
     **dict.fromkeys(("rate_limited", "server_error", "slow_reply", "cut_reply", "wrong_reply", "stale_reply"), "drop"),
 }
 """What makes a failure matter: a handshake fails only where one is made, a REST reply only where one is asked for."""

@@ -21,8 +21,10 @@ from gapless.simulator.failure_modes import (
     FailuresConfig,
     FlappingMode,
     Mode,
+    PingFloodMode,
     RateLimitMode,
     RefuseMode,
+    RejectMode,
     ReorderMode,
     RestartMode,
     RestMode,
@@ -35,7 +37,7 @@ from gapless.simulator.failure_modes import (
     WrongTypesMode,
 )
 from gapless.simulator.messages import Balance, Order, PricePoint, StreamKey
-from gapless.simulator.records import IssuedLog, RequestRecord, SubscriptionRecord
+from gapless.simulator.records import HandshakeRecord, IssuedLog, RequestRecord, SubscriptionRecord
 from gapless.simulator.replay import CaptureError, Replay, Trade, read_trades
 from gapless.simulator.serve import Endpoints, serve_exchange
 from gapless.simulator.settings import SettingsError
@@ -53,12 +55,15 @@ __all__ = [
     "FailureMode",
     "FailuresConfig",
     "FlappingMode",
+    "HandshakeRecord",
     "IssuedLog",
     "Mode",
     "Order",
+    "PingFloodMode",
     "PricePoint",
     "RateLimitMode",
     "RefuseMode",
+    "RejectMode",
     "ReorderMode",
     "Replay",
     "RequestRecord",

@@ -26,6 +26,7 @@ from gapless.simulator.messages import (
     encode,
 )
 from gapless.simulator.records import SubscriptionRecord
+from gapless.simulator.rejections import rejected
 from gapless.simulator.session import Session
 
 
@@ -68,8 +69,10 @@ def receive(exchange: ExchangeSimulator, session: Session, text: str | bytes) ->
 def _subscribe(exchange: ExchangeSimulator, session: Session, keys: list[StreamKey], request_id: RequestId) -> None:
     accepted: list[StreamMark] = []
     refused: dict[tuple[str, str], list[StreamKey]] = {}
+    wanted = [key for key in keys if key not in session.marks and exchange.refusal(key) is None]
+    withheld = rejected(exchange.failures, session.session_id, wanted, trio.current_time())
     for key in keys:
-        refusal = exchange.refusal(key)
+        refusal = exchange.refusal(key) or withheld.get(key)
         if refusal is None and key not in session.marks and len(session.marks) >= exchange.config.streams_max:
             refusal = ("too_many_streams", f"a connection may subscribe {exchange.config.streams_max} streams")
         if refusal is None:

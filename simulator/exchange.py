@@ -18,8 +18,8 @@ from loguru import logger
 from gapless.simulator.accounts import Accounts
 from gapless.simulator.activity import AccountActivity
 from gapless.simulator.config import SimulatorConfig
-from gapless.simulator.failure_modes import ClockSkewMode, EvictedMode
-from gapless.simulator.failures import FailureControl
+from gapless.simulator.failure_modes import ClockSkewMode, EvictedMode, FailureMode, Mode
+from gapless.simulator.failures import KINDS, OF_ALL_SESSIONS, FailureControl
 from gapless.simulator.generator import RandomWalk, steadily
 from gapless.simulator.hub import Hub
 from gapless.simulator.market import LIMIT_MAX, Market, Page, Query
@@ -33,8 +33,16 @@ from gapless.simulator.messages import (
     encode,
     rfc3339,
 )
-from gapless.simulator.records import IssuedLog, RequestRecord, SubscriptionRecord, request_log, subscription_log
-from gapless.simulator.scheduled_restart import restart_as_configured
+from gapless.simulator.records import (
+    HandshakeRecord,
+    IssuedLog,
+    RequestRecord,
+    SubscriptionRecord,
+    handshake_log,
+    request_log,
+    subscription_log,
+)
+from gapless.simulator.scheduled_restart import EVERYBODY, restart_as_configured
 from gapless.simulator.seams import Cut
 
 GOODBYE_MAX_S = 1.0
@@ -56,6 +64,8 @@ class ExchangeSimulator:
         """Which ids were issued, per epoch and stream."""
         self.subscriptions: deque[SubscriptionRecord] = subscription_log()
         """Every accepted subscription, oldest first, bounded; a repeated SUBSCRIBE is not one."""
+        self.handshakes: deque[HandshakeRecord] = handshake_log()
+        """Every attempt to open a WebSocket, oldest first, bounded; noted when its outcome is known."""
         self.requests: deque[RequestRecord] = request_log()
         """Every REST request answered, oldest first, bounded; the control API's too."""
         self.ignored = 0
@@ -100,10 +110,10 @@ class ExchangeSimulator:
         if rule is None or not trio.lowlevel.in_trio_run():
             return 0.0
         now = trio.current_time()
-        if not rule.may_act("", now):
+        if not rule.holds(now):
             return 0.0
-        if not self.failures.injected["clock_skew"]:
-            rule.act("", "from now on")
+        if not rule.has_acted(EVERYBODY):
+            rule.act(EVERYBODY, "from now on")
         mode = rule.mode(ClockSkewMode)
         return mode.offset_s + mode.drift * (now - rule.since(now))
 
@@ -264,6 +274,34 @@ class ExchangeSimulator:
         for session in sessions:
             session.cut("disconnected by the exchange")
         return len(sessions)
+
+    def go_silent(self, session_id: str | None = None, *, connections: int | None = 1) -> None:
+        """From now on the connection of one session, or of each, says nothing; TCP stays open.
+
+        Args:
+            session_id: whose; None: everybody's, whatever was set for single sessions.
+            connections: the one that is open and the next to come, so many in all; None: all to come.
+        """
+        if session_id is None:
+            for each in self.failures.session_ids:
+                self.failures.switch("silent_connection", None, each)
+        silent = FailureMode(enabled=True, after_messages=0, count=connections)
+        self.failures.switch("silent_connection", silent, session_id)
+
+    def behave(self, session_id: str | None = None) -> None:
+        """Switch every failure off, of one session or of all.
+
+        What holds for all sessions then no longer holds for this one, except what concerns the exchange as a whole: a
+        restart, a clock that is off.
+        """
+        if session_id is None:
+            self.failures.clear()
+            return
+        own, of_all = self.failures.get(session_id), self.failures.get()
+        for kind in KINDS:
+            mode: Mode | None = getattr(of_all, kind)
+            if kind not in OF_ALL_SESSIONS and (mode is not None or getattr(own, kind) is not None):
+                self.failures.switch(kind, None if mode is None else type(mode)(), session_id)
 
     # --- what its servers call --------------------------------------------------------------------------------------
 

@@ -58,7 +58,10 @@ class ReorderMode(SelectMode, frozen=True, kw_only=True):
 
 
 class DelayMode(Mode, frozen=True, kw_only=True):
-    """Data messages come ``delay_s`` late, and up to ``jitter_s`` more; their order stays. Counted once per burst."""
+    """Data messages come ``delay_s`` late, and up to ``jitter_s`` more; their order stays.
+
+    Counted once per burst: a burst is what comes within ``delay_s + jitter_s`` of its first message.
+    """
 
     delay_s: Seconds = 0.5
     jitter_s: Seconds = 0.0
@@ -153,10 +156,34 @@ class FlappingMode(Mode, frozen=True, kw_only=True):
 
 
 class RefuseMode(Mode, frozen=True, kw_only=True):
-    """A WebSocket connection is refused: ``close`` drops it unanswered, ``http_503`` says so, with ``Retry-After``."""
+    """A WebSocket connection is refused: ``close`` drops it unanswered, the others say so, with ``Retry-After``."""
 
-    how: Literal["close", "http_503"] = "close"
+    how: Literal["close", "http_503", "http_429"] = "close"
     retry_after_s: Count | None = None
+
+
+class RejectMode(Mode, frozen=True, kw_only=True):
+    """SUBSCRIBE of streams of ``symbols`` is answered REJECTED for them, and SUBSCRIBED for the rest.
+
+    What a connection has subscribed already stays subscribed. Counted once per SUBSCRIBE.
+    """
+
+    symbols: tuple[str, ...] = ()
+    code: Annotated[str, Meta(min_length=1, max_length=64)] = "too_many_streams"
+
+    def check(self) -> None:
+        """Refuse an enabled mode without a symbol."""
+        if self.enabled and not self.symbols:
+            raise self.not_allowed("symbols", "at least one symbol that is rejected")
+
+
+class PingFloodMode(Mode, frozen=True, kw_only=True):
+    """The server sends PING frames of the WebSocket itself, on every open connection, until that is gone.
+
+    Counted once per connection. So many wait for their PONG at a time as ``ping_flood.OUTSTANDING_MAX`` says.
+    """
+
+    pings_per_s: Annotated[float, Meta(ge=1.0, le=10_000.0)] = 200.0
 
 
 class RestMode(Mode, frozen=True, kw_only=True):
@@ -167,8 +194,9 @@ class RestMode(Mode, frozen=True, kw_only=True):
 
 
 class RateLimitMode(RestMode, frozen=True, kw_only=True):
-    """429. With ``rate_limit_per_s`` only what exceeds so many requests per second and session; else every request."""
+    """429, or 418: a ban. With ``rate_limit_per_s`` only what exceeds so many requests per second and session."""
 
+    status: Literal[429, 418] = 429
     rate_limit_per_s: Positive | None = None
     retry_after_s: Count | None = 1
     """Whole seconds in ``Retry-After``, as HTTP has it; None sends no header."""
@@ -188,7 +216,10 @@ class SlowReplyMode(RestMode, frozen=True, kw_only=True):
 
 
 class StaleReplyMode(RestMode, frozen=True, kw_only=True):
-    """Prices end ``behind`` ids ago; snapshots stay as they were when first read."""
+    """Prices end ``behind`` ids ago; snapshots stay as they were when first read.
+
+    In the literal form, whose rows have no ids, each page of prices lacks its last ``behind`` rows.
+    """
 
     behind: Positive = 10
 
@@ -221,11 +252,17 @@ class EvictedMode(Mode, frozen=True, kw_only=True):
 class ClockSkewMode(Mode, frozen=True, kw_only=True):
     """The exchange's clock is ``offset_s`` off and gains ``drift`` seconds a second; for all sessions only.
 
-    A stream's times never decrease: after a step back they stand still until the clock has caught up.
+    A stream's times never decrease: after a step back they stand still until the clock has caught up. Counted once:
+    a clock is off for a while, not so many times.
     """
 
     offset_s: Annotated[float, Meta(ge=-86_400.0, le=86_400.0)] = 5.0
     drift: Annotated[float, Meta(ge=-0.9, le=10.0)] = 0.0
+
+    def check(self) -> None:
+        """Refuse a clock that is off so many times."""
+        if self.count is not None:
+            raise self.not_allowed("count", "none; duration_s ends it")
 
 
 class RestartMode(Mode, frozen=True, kw_only=True):
@@ -264,6 +301,8 @@ class FailuresConfig(Settings, frozen=True, kw_only=True):
     """Data messages are no messages."""
     wrong_types: WrongTypesMode | None = None
     """Data messages have a wrong field."""
+    ping_flood: PingFloodMode | None = None
+    """The WebSocket's own PINGs come by the hundred."""
     flapping: FlappingMode | None = None
     """Connections never live long."""
     disconnect: FailureMode | None = None
@@ -272,8 +311,10 @@ class FailuresConfig(Settings, frozen=True, kw_only=True):
     """WebSocket connections are refused."""
     stalled_handshake: Mode | None = None
     """TCP is accepted, the upgrade never answered."""
+    reject: RejectMode | None = None
+    """Subscriptions of some symbols are rejected."""
     rate_limited: RateLimitMode | None = None
-    """REST replies 429."""
+    """REST replies 429 or 418."""
     server_error: ServerErrorMode | None = None
     """REST replies 5xx."""
     slow_reply: SlowReplyMode | None = None

@@ -4,7 +4,8 @@ A :class:`Rule` is one mode switched on for all sessions or for one session id. 
 global one of the same kind. Rules follow the session id: a strategy object lives with its connection (for REST, with
 its session) and asks its rule each time whether it may act, so a rule used up or run out stops by itself.
 
-Setting failures makes new rules, hence new budgets, new durations and new strategies.
+Setting failures makes new rules, hence new budgets, new durations and new strategies. Switching one kind makes one new
+rule and leaves the others as they are.
 """
 
 from collections import Counter, OrderedDict
@@ -24,6 +25,9 @@ USED_MAX = 10_000
 
 KINDS = tuple(field.name for field in msgspec.structs.fields(FailuresConfig))
 """Every kind of failure: the fields of :class:`FailuresConfig`."""
+
+OF_ALL_SESSIONS = ("restart", "clock_skew")
+"""The kinds that concern the exchange as a whole; they cannot be set for one session."""
 
 ModeT = TypeVar("ModeT", bound=Mode)
 
@@ -64,6 +68,10 @@ class Rule:
         """Whether it holds and this session has not used it up."""
         return self.holds(now) and (self._mode.count is None or self._used.get(session_id, 0) < self._mode.count)
 
+    def has_acted(self, session_id: str) -> bool:
+        """Whether it has happened to this session."""
+        return session_id in self._used
+
     def act(self, session_id: str, what: str) -> None:
         """Note that it happened once: counted, and logged with ``what`` happened."""
         self._used[session_id] = self._used.get(session_id, 0) + 1
@@ -97,19 +105,38 @@ class FailureControl:
         Raises:
             SettingsError: a restart for one session, or too many sessions with settings of their own.
         """
-        if session_id is not None:
-            for kind in ("restart", "clock_skew"):
-                if getattr(config, kind) is not None:
-                    raise SettingsError(f"FailuresConfig.{kind} concerns all sessions; it cannot be set for one")
-            clears = all(getattr(config, kind) is None for kind in KINDS)
-            if session_id not in self._configs and not clears and len(self._configs) > SESSIONS_MAX:
-                raise SettingsError(f"{SESSIONS_MAX} session ids have failures of their own; clear some first")
+        modes: dict[str, Mode | None] = {kind: getattr(config, kind) for kind in KINDS}
+        rules = {kind: self._rule(kind, mode) for kind, mode in modes.items() if mode is not None}
+        self._replace(config, rules, session_id)
+
+    def switch(self, kind: str, mode: Mode | None, session_id: str | None = None) -> None:
+        """Replace one kind for this session id, or for all sessions; None: nothing is said about it any more.
+
+        Every other kind stays as it is: what is used of its budget, when it was switched on, who is silent by it.
+
+        Raises:
+            SettingsError: there is no such kind, the mode is of another, a restart for one session, or too many
+                sessions with settings of their own.
+        """
+        if kind not in KINDS:
+            raise SettingsError(f"there is no failure {kind!r}; known are {', '.join(KINDS)}")
+        config = msgspec.structs.replace(self.get(session_id), **{kind: mode})
+        rules = {other: rule for other, rule in self._rules.get(session_id, {}).items() if other != kind}
+        if mode is not None:
+            rules[kind] = self._rule(kind, mode)
+        self._replace(config, rules, session_id)
+
+    def _rule(self, kind: str, mode: Mode) -> Rule:
         now = trio.current_time() if trio.lowlevel.in_trio_run() else None
-        rules: dict[str, Rule] = {}
-        for kind in KINDS:
-            mode: Mode | None = getattr(config, kind)
-            if mode is not None:
-                rules[kind] = Rule(kind, mode, now, self.injected)
+        return Rule(kind, mode, now, self.injected)
+
+    def _replace(self, config: FailuresConfig, rules: dict[str, Rule], session_id: str | None) -> None:
+        if session_id is not None:
+            for kind in OF_ALL_SESSIONS:
+                if kind in rules:
+                    raise SettingsError(f"FailuresConfig.{kind} concerns all sessions; it cannot be set for one")
+            if session_id not in self._configs and rules and len(self._configs) > SESSIONS_MAX:
+                raise SettingsError(f"{SESSIONS_MAX} session ids have failures of their own; clear some first")
         self._configs[session_id] = config
         self._rules[session_id] = rules
         if session_id is not None and not rules:
@@ -126,10 +153,15 @@ class FailureControl:
         self._rules.clear()
         self.set(FailuresConfig())
 
+    @property
+    def session_ids(self) -> tuple[str, ...]:
+        """The session ids that have settings of their own."""
+        return tuple(each for each in self._configs if each is not None)
+
     def rule(self, kind: str, session_id: str | None = None) -> Rule | None:
         """What holds for this session id: its own rule, else the one for all sessions."""
         return self._rules.get(session_id, {}).get(kind) or self._rules.get(None, {}).get(kind)
 
     async def wait_changed(self) -> None:
-        """Return after the next :meth:`set`."""
+        """Return after the next :meth:`set` or :meth:`switch`."""
         await self._changed.wait()

@@ -8,14 +8,17 @@ from gapless.simulator.seams import HandshakeStrategy, How, Refusal
 
 
 class Refuse(HandshakeStrategy):
-    """The connection is dropped unanswered, or answered with 503."""
+    """The connection is dropped unanswered, or answered with 503 or 429."""
 
     kind: ClassVar[str] = "refuse"
 
     def decide(self) -> Refusal:
         """As the mode says."""
         mode = self.rule.mode(RefuseMode)
-        return Refusal(how=How.CLOSE if mode.how == "close" else How.REJECT, retry_after_s=mode.retry_after_s)
+        if mode.how == "close":
+            return Refusal(how=How.CLOSE)
+        status = 429 if mode.how == "http_429" else 503
+        return Refusal(how=How.REJECT, status=status, retry_after_s=mode.retry_after_s)
 
 
 class StalledHandshake(HandshakeStrategy):

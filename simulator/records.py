@@ -1,6 +1,7 @@
 """What an exchange remembers for a checker: what it issued, what it owes, what was asked of it."""
 
 from collections import deque
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -26,6 +27,27 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     query: str
     session_id: str
     status: int
+
+
+HandshakeOutcome: TypeAlias = Literal["accepted", "rejected", "refused", "stalled", "abandoned"]
+"""``rejected``: with an HTTP error; ``refused``: dropped unanswered; ``stalled``: never answered; ``abandoned``: the
+client was gone, or did not read, before it had the answer."""
+
+
+class HandshakeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt to open a WebSocket. ``time_s`` is unix seconds, when the request came.
+
+    Whoever sends no request that is understood leaves no record, unless too many connections are open: then it is
+    ``refused`` unheard, and ``session_id`` is empty.
+    """
+
+    time_s: float
+    session_id: str
+    outcome: HandshakeOutcome
+    status: int | None = None
+    """The HTTP status, 101 where it was accepted; None where there was no answer."""
+    retry_after_s: int | None = None
+    """The ``Retry-After`` that went with it."""
 
 
 class IssuedLog:
@@ -73,10 +95,17 @@ class IssuedLog:
             self._texts.setdefault((epoch, key), []).append(frame.text)
 
 
+HANDSHAKES_MAX = 10_000
+"""Handshakes remembered; older ones are forgotten."""
 REQUESTS_MAX = 10_000
 """REST requests remembered; older ones are forgotten."""
 SUBSCRIPTIONS_MAX = 100_000
 """Subscriptions remembered; a checker of a longer run must take them out as it goes."""
+
+
+def handshake_log() -> deque[HandshakeRecord]:
+    """An empty bounded log of handshakes."""
+    return deque(maxlen=HANDSHAKES_MAX)
 
 
 def request_log() -> deque[RequestRecord]:

@@ -40,7 +40,7 @@ class _Answering(RestStrategy):
 
 
 class RateLimited(_Answering):
-    """429: for every request, or for what exceeds so many per second."""
+    """429 or 418: for every request, or for what exceeds so many per second."""
 
     kind: ClassVar[str] = "rate_limited"
 
@@ -60,12 +60,13 @@ class RateLimited(_Answering):
         return self._requests > self._limit.rate_limit_per_s
 
     def answer(self, now: float) -> Response:
-        """429, with the seconds to wait unless the mode keeps them back."""
+        """The status the mode says, with the seconds to wait unless it keeps them back."""
         retry_after_s = self._limit.retry_after_s
         if retry_after_s is not None and self._limit.rate_limit_per_s is not None:
             retry_after_s = max(retry_after_s, ceil(self._window_began + 1.0 - now))
         headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
-        return error_reply(429, "rate_limited", "too many requests", headers)
+        code = "rate_limited" if self._limit.status == 429 else "banned"
+        return error_reply(self._limit.status, code, "too many requests", headers)
 
 
 class ServerError(_Answering):

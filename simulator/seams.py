@@ -3,6 +3,8 @@
 A strategy is one small class: a ``kind`` (its field in :class:`FailuresConfig`), a rule that says whether it may act,
 and one method. Socket strategies are pure, take ``now`` as an argument and own no task: they return what goes out
 instead of a message, may hold messages back until ``due``, and end a connection by returning a :class:`Cut`.
+
+What takes hold elsewhere has a module of its own: :mod:`rejections`, :mod:`ping_flood`, :mod:`scheduled_restart`.
 """
 
 import math
@@ -61,14 +63,15 @@ class How(Enum):
     """How a connection attempt fails."""
 
     CLOSE = "dropped unanswered"
-    REJECT = "answered with HTTP 503"
+    REJECT = "answered with an HTTP error"
     STALL = "never answered"
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """A connection attempt is not accepted. ``retry_after_s`` goes with ``REJECT``."""
+    """A connection attempt is not accepted. ``status`` and ``retry_after_s`` go with ``REJECT``."""
 
     how: How
+    status: int = 503
     retry_after_s: int | None = None
 
 

@@ -17,6 +17,8 @@ from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.handshakes import refusal
 from gapless.simulator.hub import SESSION_ID_MAX
 from gapless.simulator.messages import MalformedMessageError
+from gapless.simulator.ping_flood import PingFlood
+from gapless.simulator.records import HandshakeOutcome, HandshakeRecord
 from gapless.simulator.seams import How, Refusal
 from gapless.simulator.session import Session
 
@@ -42,6 +44,7 @@ class WebSocketServer:
         hub = self._exchange.hub
         if hub.sockets >= self._exchange.config.sessions_max:
             logger.warning("a connection is closed at once: {} are open", hub.sockets)
+            self._note(self._exchange.now(), "", "refused")
             return
         with trio.CancelScope() as scope:
             hub.open_socket(scope)
@@ -73,32 +76,57 @@ class WebSocketServer:
         return None
 
     async def _answer(self, request: WebSocketRequest, scope: trio.CancelScope) -> None:
+        came_at = self._exchange.now()
         path, _, query = request.path.partition("?")
         session_id = parse_qs(query).get("session_id", [""])[0] or self._exchange.hub.name_session()
         if path != PATH:
+            self._note(came_at, session_id[:SESSION_ID_MAX], "rejected", 404)
             await self._reject(request, 404, f"expected {PATH}, got {path}")
             return
         if len(session_id) > SESSION_ID_MAX or not session_id.isprintable():
+            self._note(came_at, session_id[:SESSION_ID_MAX], "rejected", 400)
             await self._reject(request, 400, f"expected a session_id of up to {SESSION_ID_MAX} printable characters")
             return
         verdict = refusal(self._exchange.failures, session_id, trio.current_time())
         if verdict is not None:
-            await self._refuse(request, verdict)
+            await self._refuse(request, verdict, came_at, session_id)
             return
         socket: WebSocketConnection | None = None
-        with trio.move_on_after(self._exchange.config.handshake_timeout_s):
-            socket = await request.accept()
+        try:
+            with trio.move_on_after(self._exchange.config.handshake_timeout_s):
+                socket = await request.accept()
+        finally:
+            if socket is None:
+                self._note(came_at, session_id, "abandoned")
         if socket is not None:
+            self._note(came_at, session_id, "accepted", 101)
             await self._serve(socket, session_id, scope)
 
-    async def _refuse(self, request: WebSocketRequest, verdict: Refusal) -> None:
+    async def _refuse(self, request: WebSocketRequest, verdict: Refusal, came_at: float, session_id: str) -> None:
         match verdict.how:
             case How.STALL:
+                self._note(came_at, session_id, "stalled")
                 await trio.sleep(STALL_MAX_S)
             case How.REJECT:
-                await self._reject(request, 503, "the exchange takes no connections", verdict.retry_after_s)
+                self._note(came_at, session_id, "rejected", verdict.status, verdict.retry_after_s)
+                message = "the exchange takes no connections"
+                await self._reject(request, verdict.status, message, verdict.retry_after_s)
             case How.CLOSE:
-                pass
+                self._note(came_at, session_id, "refused")
+
+    def _note(
+        self,
+        came_at: float,
+        session_id: str,
+        outcome: HandshakeOutcome,
+        status: int | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        self._exchange.handshakes.append(
+            HandshakeRecord(
+                time_s=came_at, session_id=session_id, outcome=outcome, status=status, retry_after_s=retry_after_s
+            )
+        )
 
     async def _reject(
         self, request: WebSocketRequest, status: int, message: str, retry_after_s: int | None = None
@@ -113,6 +141,7 @@ class WebSocketServer:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._read, socket, session)
+                nursery.start_soon(PingFlood(self._exchange.failures, session.session_id, socket, nursery).run)
                 session.cut(await session.pump(socket))
         finally:
             self._exchange.hub.leave(session)

@@ -7,6 +7,7 @@ import pytest
 from trio.testing import MockClock
 
 from gapless.simulator import (
+    ClockSkewMode,
     FailureMode,
     FailuresConfig,
     RateLimitMode,
@@ -60,6 +61,8 @@ def test_it_cannot_be_changed() -> None:
         (lambda: ServerErrorMode(status=404), "ServerErrorMode.status = 404: Expected 'int' >= 500"),
         (lambda: RateLimitMode(retry_after_s=0.5), "retry_after_s = 0.5: Expected 'int | null'"),  # type: ignore[arg-type]
         (lambda: RestartMode(count=None), "RestartMode.after_s = 0.0: expected at least 0.1 where count is not 1"),
+        (lambda: ClockSkewMode(count=1), "ClockSkewMode.count = 1: expected none; duration_s ends it"),
+        (lambda: RateLimitMode(status=430), "RateLimitMode.status = 430: Invalid enum value 430"),  # type: ignore[arg-type]
     ],
 )
 def test_what_is_not_allowed_is_named_with_its_value(build: Callable[[], object], says: str) -> None:

@@ -60,6 +60,44 @@ async def test_delayed_data_keeps_its_order_and_everything_else_is_on_time(autoj
         assert trio.current_time() - began < 0.1
 
 
+@pytest.mark.parametrize(
+    ("over", "late", "bursts"),
+    [
+        ({"duration_s": 2.0}, 20, range(3, 5)),
+        ({"count": 1}, 5, range(1, 2)),
+        ({"count": 2, "jitter_s": 0.1}, 12, range(2, 3)),
+        ({}, 50, range(9, 12)),
+    ],
+)
+async def test_a_delay_ends_when_it_is_over(
+    over: dict[str, float], late: int, bursts: range, autojump_clock: MockClock
+) -> None:
+    """Ten messages a second, each half a second late: something is held all the time, and yet it ends."""
+    mode = DelayMode(**{"enabled": True, "delay_s": 0.5, **over})  # type: ignore[arg-type]
+    async with served(failures=FailuresConfig(delay=mode)) as world, world.welcomed() as client:
+        await client.subscribe(BTC)
+        came_at: dict[int, float] = {}
+
+        async def listen() -> None:
+            while True:
+                (number,) = await client.ids(1)
+                came_at[number] = trio.current_time()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen)
+            begun_at = trio.current_time()
+            for _ in range(50):
+                world.publish(1)
+                await trio.sleep(0.1)
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+        assert list(came_at) == list(range(1, 51)), "nothing overtakes"
+        lags = [at - (begun_at + 0.1 * (number - 1)) for number, at in came_at.items()]
+        assert sum(lag > 0.45 for lag in lags) == pytest.approx(late, abs=1)
+        assert max(lags[late + 7 :], default=0.0) < 0.1, "it drains within one delay"
+        assert world.exchange.injected["delay"] in bursts
+
+
 async def test_one_symbol_is_silent_until_it_is_subscribed_again(autojump_clock: MockClock) -> None:
     mode = SymbolSilentMode(enabled=True, symbols=("ETH/USD",), after_messages=2, count=1)
     async with served(failures=FailuresConfig(symbol_silent=mode)) as world, world.welcomed() as client:
@@ -110,6 +148,19 @@ async def test_flapping_connections_live_as_long_as_said_again_and_again(autojum
         async with world.welcomed() as client:
             assert await client.hears_nothing(for_s=60.0)
         assert world.exchange.injected == {"flapping": 3}
+
+
+async def test_a_clock_that_is_off_is_off_until_it_is_over_and_counts_once(autojump_clock: MockClock) -> None:
+    async with served() as world:
+        for times in (1, 2):
+            mode = ClockSkewMode(enabled=True, offset_s=3_600.0, duration_s=10.0)
+            world.exchange.failures.switch("clock_skew", mode)
+            assert {world.exchange.server_time()[11:13] for _ in range(5)} == {"01"}
+            await trio.sleep(9.9)
+            assert world.exchange.server_time()[11:13] == "01"
+            await trio.sleep(0.2)
+            assert world.exchange.server_time()[11:13] == "00"
+            assert world.exchange.injected["clock_skew"] == times
 
 
 async def test_the_clock_is_off_on_both_ways_and_time_never_goes_back_in_a_stream(autojump_clock: MockClock) -> None:
@@ -220,6 +271,27 @@ async def test_a_stale_reply_knows_less(autojump_clock: MockClock) -> None:
         assert (await rest.get(PRICES)).json()["last_seq"] == 20
 
 
+async def test_a_stale_literal_reply_is_of_the_symbol_and_the_range_asked_for(autojump_clock: MockClock) -> None:
+    mode = StaleReplyMode(enabled=True, behind=2)
+    async with served(literal=True, failures=FailuresConfig(stale_reply=mode)) as world, world.rest() as rest:
+        for price in (1.0, 2.0, 3.0, 4.0):
+            world.exchange.publish("ticker", "BTC/USD", price=price)
+            world.exchange.publish("ticker", "ETH/USD", price=10.0 * price)
+            await trio.sleep(1)
+
+        async def prices(query: str) -> list[float]:
+            return [row["price"] for row in (await rest.get(f"/api/v1/prices?{query}")).json()["prices"]]
+
+        assert await prices("symbol=BTC/USD") == [1.0, 2.0]
+        assert await prices("symbol=ETH/USD") == [10.0, 20.0]
+        assert await prices("symbol=ETH/USD&start=2026-01-01T00:00:01Z") == [20.0]
+        world.exchange.publish("ticker", "BTC/USD", price=5.0)
+        assert await prices("symbol=BTC/USD") == [1.0, 2.0, 3.0], "a replica that lags moves on, too"
+        before = (await rest.get("/api/v1/orders")).json()
+        world.exchange.place_order("BTC/USD", "buy", 1.0, 1.0)
+        assert (await rest.get("/api/v1/orders")).json() == before
+
+
 async def test_evicted_history_says_so_truthfully(autojump_clock: MockClock) -> None:
     async with served() as world, world.rest("a") as rest, world.rest("b") as other:
         world.publish(50)
@@ -243,7 +315,7 @@ def test_every_failure_can_be_configured_and_survives_json() -> None:
 
 _CHOICE: dict[str, dict[str, object]] = {
     **{kind: {"probability": 0.5} for kind in ("drop", "duplicate", "reorder", "corrupt", "wrong_types")},
-    "symbol_silent": {"symbols": ["BTC/USD"]},
+    **{kind: {"symbols": ["BTC/USD"]} for kind in ("symbol_silent", "reject")},
 }
 
 

@@ -25,6 +25,16 @@ async def test_429_for_the_next_requests(autojump_clock: MockClock) -> None:
         assert [record.status for record in world.exchange.requests] == [429, 429, 200, 200]
 
 
+async def test_418_is_a_ban(autojump_clock: MockClock) -> None:
+    mode = RateLimitMode(enabled=True, status=418, count=1, retry_after_s=120)
+    async with served(failures=FailuresConfig(rate_limited=mode)) as world, world.rest() as rest:
+        reply = await rest.get(ORDERS)
+        assert (reply.status_code, reply.headers["retry-after"]) == (418, "120")
+        assert reply.json()["error"]["code"] == "banned"
+        assert await statuses(rest, 1) == [200]
+        assert world.exchange.injected == {"rate_limited": 1}
+
+
 async def test_429_for_a_while(autojump_clock: MockClock) -> None:
     mode = RateLimitMode(enabled=True, duration_s=5.0, retry_after_s=None)
     async with served(failures=FailuresConfig(rate_limited=mode)) as world, world.rest() as rest:

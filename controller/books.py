@@ -316,6 +316,14 @@ class Books:
         self.changed.notify()
         self._on_gap(f"{subscription.stream}: id {sequence_id} is far ahead")
 
+    def outdated(self, subscription: Subscription) -> None:
+        """An account update without an id was not taken: what it said, only a snapshot read anew can tell."""
+        subscription.missed_updates += 1
+        if subscription.snapshot_done:
+            subscription.snapshot_done = False
+            self.changed.notify()
+            self._on_gap(f"{subscription.stream}: an update without an id did not fit")
+
     def rejected(self, subscription: Subscription, code: str, message: str) -> None:
         """The venue refused this stream."""
         stream = subscription.stream

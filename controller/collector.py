@@ -109,8 +109,7 @@ class Collector:
                 self._books, subscription, snapshot, asked=asked, source=source, received_at=self._wall_clock()
             )
             if entry is Entry.ENTERED:
-                # Only what was asked for after the subscription covers all that came before its first update.
-                if asked.acknowledged and asked.generation == subscription.generation:
+                if subscription.is_covered_by(asked):
                     subscription.snapshot_done = True
                     subscription.snapshot_failures = 0
                 return True

@@ -144,7 +144,8 @@ class LiveFeed:
         subscription.last_data_at = now
         if self._books.delivery.overflowing:
             if update.sequence_id is None:
-                self._drop(subscription, None)
+                if not self._drop(subscription, None):
+                    self._books.outdated(subscription)
             else:
                 self._skip(subscription, update.sequence_id)
             return

@@ -20,7 +20,8 @@ class FeedStats:
     reordered: int = 0
     """Ids that came late, within the reorder window."""
     skipped: int = 0
-    """Live frames not taken because the app's buffer was full; they are fetched again."""
+    """Live frames not taken because the app's buffer was full. What has an id is fetched again; of orders and balances
+    without ids the snapshot is; market data without ids is gone."""
     suspects: int = 0
     """Ids too far ahead to be believed."""
     invalid_messages: int = 0

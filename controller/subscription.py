@@ -25,6 +25,7 @@ class Asked:
     generation: int
     acknowledged: bool
     """Whether the stream was subscribed then, in that generation."""
+    missed_updates: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,8 @@ class Subscription:
     snapshot_done: bool = False
     """Read, refused, or failed too often."""
     snapshot_failures: int = 0
+    missed_updates: int = 0
+    """Account updates without an id that did not fit: only a snapshot asked for later knows them."""
 
     # Over REST.
     rest_head: RestHead | None = None
@@ -113,6 +116,7 @@ class Subscription:
         self.live_seen = False
         self.snapshot_done = False
         self.snapshot_failures = 0
+        self.missed_updates = 0
 
     def remember(self, key: RowKey) -> None:
         """Note a delivered row, so that an exact repeat can be dropped."""
@@ -130,6 +134,13 @@ class Subscription:
             at=now,
             generation=self.generation,
             acknowledged=self.answered and not self.rejected,
+            missed_updates=self.missed_updates,
+        )
+
+    def is_covered_by(self, asked: Asked) -> bool:
+        """Whether a snapshot asked for then knows all that this generation's updates will not tell."""
+        return (
+            asked.acknowledged and asked.generation == self.generation and asked.missed_updates == self.missed_updates
         )
 
     def heard(self, page: HistoryPage, asked: Asked) -> None:

@@ -37,7 +37,9 @@ class HeartbeatManager:
         self.healthy = True
         self.round_trip_s: float | None = None
         """Of the last answered PING."""
-        self._answered_sent_at = float("-inf")
+        self.answered_sent_at = float("-inf")
+        """When the last answered PING was sent."""
+        self._subscribed_in_s: float | None = None
 
     def next_id(self) -> str:
         """An id no other PING of this controller has."""
@@ -54,13 +56,22 @@ class HeartbeatManager:
         if sent_at is None:
             return None
         self.round_trip_s = now - sent_at
-        self._answered_sent_at = sent_at
+        self.answered_sent_at = sent_at
         self._set_health(healthy=True)
         return self.round_trip_s
 
+    def subscribed_in(self, seconds: float) -> None:
+        """A subscription was answered: a first measure of the round trip, long before the first PING."""
+        self._subscribed_in_s = seconds
+
+    @property
+    def usual_s(self) -> float | None:
+        """What a round trip takes: the last one, or what a subscription took; None: nothing was answered yet."""
+        return self._subscribed_in_s if self.round_trip_s is None else self.round_trip_s
+
     def answered_since(self, since: float) -> float | None:
         """The last round trip, if its PING left at ``since`` or later."""
-        return self.round_trip_s if self._answered_sent_at >= since else None
+        return self.round_trip_s if self.answered_sent_at >= since else None
 
     def overdue_at(self) -> float:
         """When the oldest waiting PING becomes overdue; infinity where none waits."""

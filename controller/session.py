@@ -62,6 +62,7 @@ class Session:
         self._nameless_came = Signal()
         self._scope = trio.CancelScope()
         self._phase = "the handshake"
+        self._asked_at: float | None = None
         self.link = link
         self.opened_at = float("inf")
         """Monotonic seconds of the handshake's end."""
@@ -150,6 +151,7 @@ class Session:
             request_id = dialog.next_id()
             dialog.asked(request_id, change.begin)
             self._expect_answers()
+            self._asked_at = trio.current_time()
             for frame in exchange.subscribe([each.stream for each in change.begin], request_id):
                 await connection.send(frame)
 
@@ -208,6 +210,7 @@ class Session:
             case Welcome():
                 self._welcome(message.epoch)
             case Subscribed():
+                self._measure(now)
                 for stream, mark in self._dialog.taken(message).items():
                     if self.waiting is not None:
                         self.waiting.marks[stream] = mark
@@ -215,6 +218,7 @@ class Session:
                         runtime.feed.acknowledge(stream, mark)
                 self._conclude(self._dialog.refusals())
             case Rejected():
+                self._measure(now)
                 refusal = self._dialog.refused(message)
                 self._conclude([refusal] if refusal is not None else self._dialog.refusals())
                 if self._dialog.has_nameless:
@@ -226,6 +230,12 @@ class Session:
                 logger.info("ended, {}: {}", self._role(), message.streams or "all that was asked for")
             case _:
                 pass
+
+    def _measure(self, now: float) -> None:
+        """The first answer to what was asked last tells how long a round trip may take."""
+        asked_at, self._asked_at = self._asked_at, None
+        if asked_at is not None:
+            self._runtime.heartbeat.subscribed_in(now - asked_at)
 
     def _welcome(self, epoch: str | None) -> None:
         if self.waiting is None:

@@ -38,11 +38,13 @@ class Silence:
         began_at: monotonic seconds at which the examination began.
         timeout_s: it is decided within this time.
         pong_rtt_s: round trip of the verifying PING; None while unanswered.
+        usual_rtt_s: the round trip as known before; None: not at all, and then only a PONG or the time-out decides.
     """
 
     began_at: float
     timeout_s: float
     pong_rtt_s: float | None = None
+    usual_rtt_s: float | None = None
     _newer_since: float | None = None
     _newer: str = ""
     _first_heads: dict[Stream, int] = field(default_factory=dict)
@@ -70,8 +72,9 @@ class Silence:
 
     @property
     def patience_s(self) -> float:
-        """How long the socket may still show what REST already has."""
-        return (self.pong_rtt_s or 0.0) + CATCH_UP_S
+        """How long the socket may still show what REST already has; infinity while no round trip is known."""
+        round_trip_s = self.usual_rtt_s if self.pong_rtt_s is None else self.pong_rtt_s
+        return float("inf") if round_trip_s is None else round_trip_s + CATCH_UP_S
 
     def next_look_at(self) -> float:
         """When to judge again if nothing new is heard."""
@@ -128,6 +131,6 @@ class QuietMarket:
         streak = self._streak if last_data_at <= self._last_at else 0
         return float(min(self._window_s * 2.0 ** min(streak, 32), self._window_max_s))
 
-    def was_unverified(self, last_data_at: float) -> bool:
-        """Whether the last verdict was an unverified one and no data came since."""
-        return self._unverified and last_data_at <= self._last_at
+    def was_unverified(self, last_sign_at: float) -> bool:
+        """Whether the last verdict was an unverified one, and the socket gave no sign of life since."""
+        return self._unverified and last_sign_at <= self._last_at

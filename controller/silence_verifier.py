@@ -19,14 +19,22 @@ async def run(runtime: "Runtime", lease: "Lease") -> None:
     if runtime.config.silence_policy == "immediate":
         lease.emit(Trigger.SILENCE_CONFIRMED, "silence_policy is immediate")
         return
-    silence = Silence(began_at=trio.current_time(), timeout_s=runtime.config.heartbeat_timeout)
+    # Where no market data is desired, silence means an unanswered PING: an answered one between two of them means that
+    # they are not in a row. Asked before the PING of this silence leaves.
+    answered_at = float("-inf") if runtime.books.market_desired else runtime.heartbeat.answered_sent_at
+    silence = Silence(
+        began_at=trio.current_time(),
+        timeout_s=runtime.config.heartbeat_timeout,
+        usual_rtt_s=runtime.heartbeat.usual_s,
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(heartbeat.send_ping, runtime, lease)
-        await _decide(runtime, lease, silence)
+        judgement, reason = await _judged(runtime, silence)
+        _claim(runtime, lease, judgement, reason, answered_at)
         nursery.cancel_scope.cancel()
 
 
-async def _decide(runtime: "Runtime", lease: "Lease", silence: Silence) -> None:
+async def _judged(runtime: "Runtime", silence: Silence) -> tuple[Judgement, str]:
     witnesses = [
         each
         for each in runtime.books.subscriptions
@@ -44,16 +52,21 @@ async def _decide(runtime: "Runtime", lease: "Lease", silence: Silence) -> None:
         logger.info("the silence is {}: {}", judgement.value, reason)
         if silence.pong_rtt_s is None and now >= silence.began_at + silence.timeout_s:
             runtime.heartbeat.unhealthy()
-        _claim(runtime, lease, judgement, reason)
-        return
+        return judgement, reason
 
 
-def _claim(runtime: "Runtime", lease: "Lease", judgement: Judgement, reason: str) -> None:
+def _claim(runtime: "Runtime", lease: "Lease", judgement: Judgement, reason: str, answered_at: float) -> None:
     if judgement is Judgement.DEAD:
         lease.emit(Trigger.SILENCE_CONFIRMED, reason)
     elif judgement is Judgement.QUIET:
         lease.emit(Trigger.MARKET_QUIET, reason)
-    elif runtime.quiet.was_unverified(runtime.feed.last_data_at):
+    elif runtime.quiet.was_unverified(max(answered_at, _last_data_at(runtime))):
         lease.emit(Trigger.SILENCE_CONFIRMED, f"{reason}, twice in a row", unverified=True)
     else:
         lease.emit(Trigger.MARKET_QUIET, reason, unverified=True)
+
+
+def _last_data_at(runtime: "Runtime") -> float:
+    """Of any kind: an order proves the socket as well as a price."""
+    accounts = (each.last_data_at for each in runtime.books.subscriptions if each.is_account)
+    return max(runtime.feed.last_data_at, *accounts, float("-inf"))

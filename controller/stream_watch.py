@@ -143,7 +143,7 @@ async def _judged(runtime: "Runtime", subscription: Subscription, began_at: floa
         began_at=began_at,
         timeout_s=runtime.config.rest_timeout + CATCH_UP_S,
         # No PING is needed: the other streams prove the socket. Its usual round trip is the patience.
-        pong_rtt_s=runtime.heartbeat.round_trip_s or CATCH_UP_S,
+        pong_rtt_s=runtime.heartbeat.usual_s or CATCH_UP_S,
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(runtime.collector.poll, subscription, Priority.VERIFY)

@@ -94,6 +94,17 @@ def test_only_a_ping_that_left_since_answers_a_question() -> None:
     assert manager.answered_since(110.0) is None, "its PONG came since, but the PING is older than the question"
 
 
+def test_until_a_ping_is_answered_the_subscription_tells_what_a_round_trip_takes() -> None:
+    manager = HeartbeatManager()
+    assert manager.usual_s is None
+    manager.subscribed_in(1.5)
+    assert (manager.usual_s, manager.round_trip_s) == (1.5, None)
+    manager.sent("p-1", 100.0)
+    manager.handle_pong("p-1", 100.2)
+    manager.subscribed_in(3.0)
+    assert manager.usual_s == pytest.approx(0.2)
+
+
 def test_health_changes_are_told_once_each() -> None:
     told: list[bool] = []
     manager = HeartbeatManager(on_health_change=told.append)

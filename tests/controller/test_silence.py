@@ -43,8 +43,8 @@ def rest_says(
     subscription.heard(HistoryPage(rows=rows, epoch=epoch, last_seq=last_seq), subscription.asked(asked_at))
 
 
-def silence(*, pong: bool = True) -> Silence:
-    return Silence(began_at=BEGAN, timeout_s=TIMEOUT_S, pong_rtt_s=RTT_S if pong else None)
+def silence(*, pong: bool = True, usual_rtt_s: float | None = None) -> Silence:
+    return Silence(began_at=BEGAN, timeout_s=TIMEOUT_S, pong_rtt_s=RTT_S if pong else None, usual_rtt_s=usual_rtt_s)
 
 
 class TestPending:
@@ -92,11 +92,29 @@ class TestDead:
         assert judgement is Judgement.DEAD
         assert "ETH/USD" in reason
 
-    def test_without_a_pong_rest_alone_proves_it(self) -> None:
+    def test_without_a_pong_rest_alone_proves_it_after_a_usual_round_trip(self) -> None:
+        case, moved = silence(pong=False, usual_rtt_s=1.2), stream()
+        rest_says(moved, 45)
+        case.judge(BEGAN + 0.2, [moved], "e-1")
+        assert case.next_look_at() == pytest.approx(BEGAN + 0.2 + 1.2 + CATCH_UP_S)
+        assert case.judge(BEGAN + 0.2 + CATCH_UP_S, [moved], "e-1")[0] is Judgement.PENDING, "a PONG takes longer"
+        assert case.judge(case.next_look_at(), [moved], "e-1")[0] is Judgement.DEAD
+
+    def test_where_no_round_trip_is_known_a_pong_is_waited_for(self) -> None:
         case, moved = silence(pong=False), stream()
         rest_says(moved, 45)
         case.judge(BEGAN + 0.2, [moved], "e-1")
-        assert case.judge(BEGAN + 0.2 + CATCH_UP_S, [moved], "e-1")[0] is Judgement.DEAD
+        assert case.next_look_at() == BEGAN + TIMEOUT_S
+        assert case.judge(BEGAN + 3.0, [moved], "e-1")[0] is Judgement.PENDING
+        case.pong_rtt_s = 3.5
+        assert case.judge(BEGAN + 3.5, [moved], "e-1")[0] is Judgement.PENDING, "what left with the PONG may still come"
+        assert case.judge(BEGAN + 0.2 + 3.5 + CATCH_UP_S, [moved], "e-1")[0] is Judgement.DEAD
+
+    def test_the_round_trip_now_counts_more_than_the_usual_one(self) -> None:
+        case, moved = silence(usual_rtt_s=3.0), stream()
+        rest_says(moved, 45)
+        case.judge(BEGAN + 0.2, [moved], "e-1")
+        assert case.next_look_at() == pytest.approx(BEGAN + 0.2 + RTT_S + CATCH_UP_S)
 
     def test_rest_speaks_of_another_epoch(self) -> None:
         case, restarted = silence(), stream()
@@ -252,14 +270,14 @@ class TestQuietMarket:
         quiet.found(1.0, 0.0, unverified=False)
         assert quiet.window_s(0.0) == 300.0
 
-    def test_it_remembers_an_unverified_verdict_until_data_comes_or_a_verified_one(self) -> None:
+    def test_it_remembers_an_unverified_verdict_until_a_sign_of_life_or_a_verified_one(self) -> None:
         quiet = QuietMarket(window_s=10.0, window_max_s=60.0)
-        assert not quiet.was_unverified(last_data_at=float("-inf"))
+        assert not quiet.was_unverified(last_sign_at=float("-inf"))
         quiet.found(20.0, 10.0, unverified=True)
-        assert quiet.was_unverified(last_data_at=19.0)
-        assert not quiet.was_unverified(last_data_at=21.0)
+        assert quiet.was_unverified(last_sign_at=19.0)
+        assert not quiet.was_unverified(last_sign_at=21.0)
         quiet.found(40.0, 10.0, unverified=False)
-        assert not quiet.was_unverified(last_data_at=19.0)
+        assert not quiet.was_unverified(last_sign_at=19.0)
 
     def test_windows_only_grow_while_nothing_comes(self) -> None:
         quiet, windows = QuietMarket(window_s=0.5, window_max_s=60.0), []

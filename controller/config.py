@@ -18,6 +18,15 @@ _T = TypeVar("_T")
 
 _WHOLE_MAX: Final = 2**63 - 1
 """What fits a signed 64-bit integer. Python's own numbers grow until they no longer convert to a float."""
+_SHOWN_MAX: Final = 200
+"""Characters of a value in a message; what is wrong with a longer one shows in its beginning."""
+_WORDS: Final[Mapping[object, str]] = {
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    type(None): "none",
+}
+"""What a text must say to become a value of this type."""
 
 
 def _setting(
@@ -218,12 +227,14 @@ class NetworkConfig:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return
         if isinstance(value, int) and value > _WHOLE_MAX:
-            raise ConfigurationError(f"{name} is not allowed: expected a whole number of at most {_WHOLE_MAX}")
+            raise ConfigurationError(
+                f"{name} = {_shown(value)} is not allowed: expected a whole number of at most {_WHOLE_MAX}"
+            )
         above, at_least = bound["above"], bound["at_least"]
         if isinstance(above, int | float) and not (value > above and isfinite(value)):
-            raise ConfigurationError(f"{name} = {value!r} is not allowed: expected a finite number > {above}")
+            raise ConfigurationError(f"{name} = {_shown(value)} is not allowed: expected a finite number > {above}")
         if isinstance(at_least, int | float) and not (value >= at_least and isfinite(value)):
-            raise ConfigurationError(f"{name} = {value!r} is not allowed: expected a finite number >= {at_least}")
+            raise ConfigurationError(f"{name} = {_shown(value)} is not allowed: expected a finite number >= {at_least}")
 
     def within(self, budget: tuple[int, float] | None) -> "NetworkConfig":
         """With a venue's budget (requests, window in seconds) in place of what is left at its default.
@@ -274,11 +285,11 @@ def load_settings(path: Path) -> dict[str, object]:
             document = tomllib.load(file)
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, more digits or nesting than Python reads
         raise ConfigurationError(f"{path} is not TOML: {error}") from None
     table = document.get("network", document)
     if not isinstance(table, dict):
-        raise ConfigurationError(f"{path}: expected a table [network], got {table!r}")
+        raise ConfigurationError(f"{path}: expected a table [network], got {_shown(table)}")
     return table
 
 
@@ -288,8 +299,25 @@ def _converted(name: str, value: object, expected: object, *, strict: bool) -> o
     try:
         converted: object = msgspec.convert(value, expected, strict=strict)
     except msgspec.ValidationError as error:
-        allowed = str(error)[:1].lower() + str(error)[1:]
-        if get_origin(expected) is Literal:
-            allowed = f"expected one of {', '.join(get_args(expected))}"
-        raise ConfigurationError(f"{name} = {value!r} is not allowed: {allowed}") from None
+        raise ConfigurationError(
+            f"{name} = {_shown(value)} is not allowed: {_allowed(expected, str(error), strict=strict)}"
+        ) from None
     return converted
+
+
+def _allowed(expected: object, complaint: str, *, strict: bool) -> str:
+    """What a field takes. The library's ``complaint`` names the type that came, too; a text is always a text."""
+    if get_origin(expected) is Literal:
+        return f"expected one of {', '.join(get_args(expected))}"
+    if strict and complaint.startswith("Expected"):
+        return f"e{complaint[1:]}"
+    words = " or ".join(_WORDS[kind] for kind in get_args(expected) or (expected,))
+    return f"expected {words}" + (" of at most 64 bits" if "out of range" in complaint else "")
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # more digits than Python shows
+        return f"<{type(value).__name__} too large to show>"
+    return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}..."

@@ -90,7 +90,7 @@ async def _listeners(host: str, port: int) -> list[trio.SocketListener]:
         return await trio.open_tcp_listeners(port, host=host)
     except ValueError as error:
         # No name at all, such as "a..b": a host that cannot be had, like any other.
-        raise OSError(f"{host!r} is not a host name: {error}") from None
+        raise OSError(f"{host!r} is not a host name: {error.__cause__ or error}") from None
 
 
 async def _accept(

@@ -246,7 +246,7 @@ def _checked_url(name: str, url: str, schemes: tuple[str, str]) -> SplitResult:
         (parts.hostname or "").encode("idna")
         _ = httpx.URL(url).host
     except (ValueError, httpx.InvalidURL) as error:
-        raise ConfigurationError(f"{name} = {url!r} is not a URL: {error}") from None
+        raise ConfigurationError(f"{name} = {url!r} is not a URL: {error.__cause__ or error}") from None
     if parts.scheme not in schemes or not parts.hostname or port == 0:
         allowed = f"{schemes[0]}://HOST:PORT or {schemes[1]}://HOST:PORT"
         raise ConfigurationError(f"{name} = {url!r} is not allowed: expected {allowed}")

@@ -17,7 +17,7 @@ from gapless.cli.story import LENGTH_MIN_S
 from gapless.cli.summary import as_json, as_text
 from gapless.cli.view import on_terminal
 from gapless.controller.groups import unwrapped
-from gapless.simulator import CaptureError, read_trades
+from gapless.simulator import CaptureError, SettingsError, read_trades
 
 LENGTH_S: Final = 45.0
 """Long enough to read along, short enough to wait for."""
@@ -102,9 +102,9 @@ def _script(seconds: float | None, captures: tuple[Path, ...], speed: float | No
         return Script(seconds=LENGTH_S if seconds is None else seconds, seed=seed)
     try:
         trades = read_trades(*captures)
-    except CaptureError as error:
+        script = Script(seconds=seconds, seed=seed, trades=trades, speed=REPLAY_SPEED if speed is None else speed)
+    except (CaptureError, SettingsError) as error:
         raise OneLineError(str(error)) from None
-    script = Script(seconds=seconds, seed=seed, trades=trades, speed=REPLAY_SPEED if speed is None else speed)
     if not LENGTH_MIN_S <= script.story_s <= LENGTH_MAX_S:
         at_best = script.speed * script.story_s / LENGTH_MIN_S
         advice = f"the fastest --speed for it is {at_best:.1f}" if at_best >= 0.1 else "the recording is too short"

@@ -8,9 +8,11 @@ from typing import Final, NoReturn, TypeAlias
 from gapless.cli.story import Story
 from gapless.cli.tally import Tally
 from gapless.controller import ConnectionController, NetworkConfig, Stream
-from gapless.simulator import ExchangeSimulator, Replay, Trade
+from gapless.simulator import ExchangeSimulator, Replay, SimulatorConfig, Trade
 
 GENERATED: Final = (Stream("ticker", "BTC/USD"), Stream("ticker", "ETH/USD"), Stream("trade", "BTC/USD"))
+_RECORDED: Final = "trade"
+"""Where recorded trades go."""
 
 CONFIG: Final = NetworkConfig(
     ws_idle_timeout=2.0,
@@ -33,6 +35,9 @@ class Script:
         seed: of the market, the failures and the jitter.
         trades: recorded trades as the market, in place of the generated one.
         speed: how much faster than recorded they come.
+
+    Raises:
+        SettingsError: a recorded symbol is none that an exchange takes.
     """
 
     seconds: float | None = None
@@ -40,10 +45,13 @@ class Script:
     trades: Sequence[Trade] = ()
     speed: float = 1.0
 
+    def __post_init__(self) -> None:
+        _ = self.exchange_config
+
     @property
     def replay(self) -> Replay | None:
         """The market, where it is recorded."""
-        return Replay(self.trades, self.speed) if self.trades else None
+        return Replay(self.trades, self.speed, channel=_RECORDED) if self.trades else None
 
     @property
     def story_s(self) -> float:
@@ -52,11 +60,24 @@ class Script:
         return min(replay_s, inf if self.seconds is None else self.seconds)
 
     @property
+    def exchange_config(self) -> SimulatorConfig:
+        """The exchange whose market it is."""
+        symbols = [trade.symbol for trade in self.trades] or [stream.symbol for stream in GENERATED]
+        channels = [_RECORDED] if self.trades else [stream.channel for stream in GENERATED]
+        return SimulatorConfig(
+            seed=self.seed,
+            symbols=tuple(dict.fromkeys(symbols)),
+            channels=tuple(dict.fromkeys(channels)),
+            rate_per_s=0.0,
+            record=True,
+        )
+
+    @property
     def streams(self) -> Sequence[Stream]:
         """What the demo subscribes to."""
         if not self.trades:
             return GENERATED
-        return [Stream("trade", symbol) for symbol in dict.fromkeys(trade.symbol for trade in self.trades)]
+        return [Stream(_RECORDED, symbol) for symbol in dict.fromkeys(trade.symbol for trade in self.trades)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

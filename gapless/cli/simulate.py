@@ -90,7 +90,7 @@ def simulate(
         unwritten = trio.run(_serve, settings, replay, host, ws_port, rest_port)
     except* OSError as group:
         error = unwrapped(group)
-        ports = [port for port in (ws_port, rest_port) if port and not _is_free(host, port)]
+        ports = [port for port in (ws_port, rest_port) if _number(error) and port and not _is_free(host, port)]
         at = " and ".join(f"{host}:{port}" for port in ports) or host
         raise OneLineError(f"cannot listen on {at}: {_said(error)}") from None
     if unwritten:
@@ -98,9 +98,15 @@ def simulate(
 
 
 def _said(error: BaseException) -> str:
-    """The system's words alone; a name that does not resolve has an error number of its own."""
+    """The system's words alone, where it has any."""
+    number = _number(error)
+    return os.strerror(number) if number else str(error)
+
+
+def _number(error: BaseException) -> int:
+    """The system's number for an error, or 0: a host that does not resolve has one of its own."""
     number: int = getattr(error, "errno", None) or 0
-    return os.strerror(number) if number in errno.errorcode else str(error)
+    return number if number in errno.errorcode else 0
 
 
 def _settings(file: Path | None, seed: int | None) -> SimulatorConfig:

@@ -16,7 +16,7 @@ from gapless.cli.tally import Tally
 from gapless.cli.witness import SilenceWatch, StolenTime, Wire
 from gapless.controller import ConnectionController, State, open_controller
 from gapless.controller.transports import TrioWebsocketTransport
-from gapless.simulator import ExchangeSimulator, SimulatorConfig, serve_exchange
+from gapless.simulator import ExchangeSimulator, serve_exchange
 from gapless.simulator.generator import steadily
 
 SESSION_ID: Final = "demo"
@@ -44,16 +44,7 @@ async def perform(script: Script, *, show: Show, wall_clock: Callable[[], float]
     clock = wall_clock or _wall_clock_without_steps()
     began_at, wall_began_at = trio.current_time(), clock()
     streams = script.streams
-    exchange = ExchangeSimulator(
-        SimulatorConfig(
-            seed=script.seed,
-            symbols=tuple(dict.fromkeys(stream.symbol for stream in streams)),
-            channels=tuple(dict.fromkeys(stream.channel for stream in streams)),
-            rate_per_s=0.0,
-            record=True,
-        ),
-        wall_clock=clock,
-    )
+    exchange = ExchangeSimulator(script.exchange_config, wall_clock=clock)
     tally, stolen = Tally(streams), StolenTime()
     wire = Wire(TrioWebsocketTransport(message_size_max=CONFIG.message_size_max))
     watch = SilenceWatch(wire, stolen)

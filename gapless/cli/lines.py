@@ -47,7 +47,7 @@ def _words(event: AnyEvent) -> str:
         case SnapshotMissed():
             return f"missed    the snapshot of {event.channel} ({event.reason})"
         case ReconnectGaveUp():
-            return f"gave up   after {event.attempts} attempts ({event.reason}); REST collection goes on"
+            return f"gave up   after {event.attempts} attempts ({event.reason})"
         case OrderUpdate():
             order = event.order
             return f"order     {order.order_id} {order.side} {order.quantity:g} {order.symbol} {order.status}"

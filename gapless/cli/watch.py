@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -12,12 +13,14 @@ import msgspec
 import trio
 
 from gapless.cli.endings import OneLineError, cancelled_by_signals
-from gapless.cli.exit_codes import WRONG_USAGE
+from gapless.cli.exit_codes import FAILED, WRONG_USAGE
 from gapless.cli.lines import Summary, line_of
 from gapless.cli.options import SECONDS, list_settings, network_config, parse_streams
 from gapless.cli.output import Output
+from gapless.cli.rejections import Rejections
 from gapless.cli.tally import Tally
 from gapless.controller import (
+    AnyEvent,
     ConfigurationError,
     ConnectionController,
     NetworkConfig,
@@ -60,7 +63,9 @@ The file's table [network] takes the fields of --set. docs/events.md describes t
 @click.option("--seconds", type=SECONDS, metavar="N", help="End after so long; by default only at a signal.")
 @click.option("--session-id", metavar="ID", help="Kept over reconnects; by default a random one.")
 @click.option("--json", "as_json", is_flag=True, help="One event a line on stdout, and nothing else.")
+@click.pass_context
 def watch(
+    context: click.Context,
     *,
     ws_url: str,
     rest_url: str,
@@ -74,7 +79,9 @@ def watch(
     """Keep streams of an exchange whole, and print every event.
 
     Ends with 0 at SIGINT, SIGTERM or after --seconds, when everything received until then is printed. A server that is
-    down is no failure: unlike an app's, the attempts go on for ever where reconnect_max_attempts is not set.
+    down is no failure: unlike an app's, the attempts go on for ever where reconnect_max_attempts is not set. Where the
+    server rejects every stream, a line on stderr says so, and each new connection asks again; if --seconds end it while
+    that is so, it has failed, with 1.
     """
     if session_id is not None and not (session_id.isascii() and session_id.isprintable() and session_id.strip()):
         raise OneLineError(f"--session-id {session_id!r} is not allowed: expected printable ASCII", WRONG_USAGE)
@@ -83,11 +90,13 @@ def watch(
 
     run = partial(_watch, network=network, session_id=session_id, seconds=seconds or inf, as_json=as_json)
     try:
-        trio.run(run, ws_url, rest_url, wanted)
+        refused = trio.run(run, ws_url, rest_url, wanted)
     except ConfigurationError as error:
         raise OneLineError(str(error), WRONG_USAGE) from None
     except ReconnectExhaustedError as error:
         raise OneLineError(str(error)) from None
+    if refused:
+        context.exit(FAILED)  # the line on stderr is out already
 
 
 async def _watch(
@@ -99,8 +108,10 @@ async def _watch(
     session_id: str | None,
     seconds: float,
     as_json: bool,
-) -> None:
+) -> bool:
+    """Watch until it is over; whether the time was over while every stream stood rejected."""
     out = Output(sys.stdout)
+    rejections = Rejections(streams)
     print_events = _print_json if as_json else _print_lines
     failure: Exception | None = None
     watching, printing = trio.CancelScope(), trio.CancelScope()
@@ -111,7 +122,7 @@ async def _watch(
                     async with open_controller(
                         ws_url=ws_url, rest_url=rest_url, streams=streams, config=network, session_id=session_id
                     ) as controller:
-                        nursery.start_soon(print_events, controller, out, streams)
+                        nursery.start_soon(print_events, controller, out, rejections)
                         watching.deadline = trio.current_time() + seconds
                         with watching:
                             await out.ended.wait()
@@ -125,16 +136,24 @@ async def _watch(
         raise OneLineError(f"cannot write to stdout: {out.failure}")
     if printing.cancelled_caught:
         raise OneLineError("stdout took no more; the last events are not printed")
+    return rejections.are_all() and trio.current_time() >= watching.deadline
 
 
-async def _print_json(controller: ConnectionController, out: Output, _streams: list[Stream]) -> None:
+async def _note(batch: Sequence[AnyEvent], rejections: Rejections) -> None:
+    line = rejections.add(batch)
+    if line is not None:
+        await Output(sys.stderr).write(f"Warning: {line}\n".encode(errors="backslashreplace"))
+
+
+async def _print_json(controller: ConnectionController, out: Output, rejections: Rejections) -> None:
     encoder = msgspec.json.Encoder()
     async for batch in controller.batches():
+        await _note(batch, rejections)
         await out.write(encoder.encode_lines(batch))
 
 
-async def _print_lines(controller: ConnectionController, out: Output, streams: list[Stream]) -> None:
-    tally = Tally(streams, keep=False)
+async def _print_lines(controller: ConnectionController, out: Output, rejections: Rejections) -> None:
+    tally = Tally(rejections.streams, keep=False)
     summary = Summary(tally)
     over = trio.Event()
 
@@ -153,6 +172,7 @@ async def _print_lines(controller: ConnectionController, out: Output, streams: l
         nursery.start_soon(sum_up)
         async for batch in controller.batches():
             tally.add(batch)
+            await _note(batch, rejections)
             lines = [line for line in map(line_of, batch) if line is not None]
             if lines:
                 await out.write("".join(f"{line}\n" for line in lines).encode())

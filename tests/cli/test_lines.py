@@ -90,7 +90,7 @@ SPELLED_OUT: list[tuple[AnyEvent, str]] = [
     ),
     (
         ReconnectGaveUp(attempts=10, reason="refused", at=0.0),
-        "gave up   after 10 attempts (refused); REST collection goes on",
+        "gave up   after 10 attempts (refused)",
     ),
     (
         OrderUpdate(

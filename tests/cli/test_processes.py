@@ -195,6 +195,46 @@ def test_watch_fails_where_it_was_asked_to() -> None:
     assert [msgspec.json.decode(line)["event"] for line in lines] == ["StateChanged", "ReconnectGaveUp"]
 
 
+def test_watch_says_once_that_every_stream_was_rejected_and_fails_when_its_time_is_over() -> None:
+    with exchange() as (_process, ready):
+        urls = ("--ws-url", ready["ws_url"], "--rest-url", ready["rest_url"])
+        with started("watch", *urls, "--stream", "ticker:XXX", "--seconds", "1.5", "--json") as watcher:
+            assert watcher.stdout is not None
+            lines = watcher.stdout.readlines()
+            code, stderr = wait(watcher)
+
+    assert msgspec.json.decode(lines[0])["event"] == "StreamRejected"
+    assert stderr == (
+        "Warning: every stream was rejected: ticker:XXX (unknown_symbol: there is no symbol 'XXX' in channel "
+        "'ticker'); each new connection asks again\n"
+    )
+    assert code == 1
+
+
+def test_watch_with_only_rejected_streams_goes_on_until_a_signal() -> None:
+    with exchange() as (_process, ready):
+        urls = ("--ws-url", ready["ws_url"], "--rest-url", ready["rest_url"])
+        with started("watch", *urls, "--stream", "ticker:XXX") as watcher:
+            assert watcher.stderr is not None
+            assert watcher.stderr.readline().startswith(b"Warning: every stream was rejected: ticker:XXX (")
+            assert watcher.poll() is None
+            watcher.send_signal(signal.SIGINT)
+
+            assert wait(watcher) == (0, "")
+
+
+def test_watch_with_one_stream_taken_says_nothing_of_the_rejected_one() -> None:
+    with (
+        exchange() as (_process, ready),
+        started(*watch(ready, "--stream", "ticker:XXX", "--seconds", "1.5")) as watcher,
+    ):
+        assert watcher.stdout is not None
+        said = watcher.stdout.read().decode()
+        assert wait(watcher) == (0, "")
+
+    assert "rejected  ticker:XXX unknown_symbol" in said
+
+
 def test_an_interrupted_demo_ends_with_one_line() -> None:
     with started("demo", "--headless", "--json") as process:
         assert process.stderr is not None

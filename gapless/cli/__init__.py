@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any, Final, NoReturn
 
 import click
@@ -35,6 +36,9 @@ class _LazyGroup(click.Group):
         """Run a command and end the process with its exit code; whatever failed is one line on stderr."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        if isinstance(sys.stdout, TextIOWrapper):
+            # A file name need not be text, nor a terminal take every letter: as stderr does, quote what cannot be said.
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             ended = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
             sys.stdout.flush()
@@ -69,6 +73,8 @@ class _LazyGroup(click.Group):
 
 @click.group(
     cls=_LazyGroup,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""\b
 Exit codes:
@@ -79,8 +85,13 @@ Exit codes:
 )
 @click.version_option(__version__, prog_name="gapless")
 @click.option("-v", "--verbose", count=True, help="Log to stderr what gapless does; -vv: REST calls and PINGs too.")
-def main(verbose: int) -> None:
+@click.pass_context
+def main(context: click.Context, verbose: int) -> None:
     """Keep a real-time market-data feed whole."""
+    if context.invoked_subcommand is None:
+        # Nobody erred who asks what there is; but a script that lost its arguments must not take it for success.
+        click.echo(context.get_help(), err=True)
+        context.exit(WRONG_USAGE)
     if verbose:
         _log_to_stderr("DEBUG" if verbose > 1 else "INFO")
 

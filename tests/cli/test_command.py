@@ -1,5 +1,6 @@
 """The command ``gapless`` as a whole: help, version, exit codes, and that help is quick."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,29 @@ def test_wrong_usage(arguments: tuple[str, ...]) -> None:
 
     assert result.exit_code == 2
     assert result.output.splitlines()[-1].startswith("Error: ")
+
+
+@pytest.mark.parametrize("arguments", [(), ("-v",)])
+def test_without_a_command_help_is_printed_and_nothing_is_called_an_error(arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == run("--help").stdout
+
+
+def test_a_file_name_that_is_no_text_is_printed_all_the_same(tmp_path: Path) -> None:
+    """Whatever the locale makes of it: a process, because it is Python that opens stdout."""
+    name = str(tmp_path / "\udcff.mmd")
+    for arguments in (["settings", "--write", "-o", name], ["settings", "--check", "-o", name]):
+        done = subprocess.run(
+            [sys.executable, "-m", "gapless.cli", *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+            env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
+        )
+        assert done.stdout.endswith("/\\udcff.mmd\n")
 
 
 def test_verbose_logs_to_stderr() -> None:

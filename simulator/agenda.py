@@ -12,7 +12,8 @@ import trio
 class Agenda:
     """Actions in order of time; of two that are due at the same time, the one added first comes first.
 
-    Only :meth:`keep` knows a clock. An action is called with the time at which it runs, never before it is due.
+    Only :meth:`keep` knows a clock; a clock that keeps an agenda itself asks :attr:`due_at` and calls :meth:`run_due`.
+    An action is called with the time at which it runs, never before it is due.
     """
 
     def __init__(self) -> None:
@@ -25,6 +26,11 @@ class Agenda:
         heapq.heappush(self._entries, (due_at, next(self._order), action))
         self._nap.deadline = min(self._nap.deadline, due_at)
 
+    @property
+    def due_at(self) -> float:
+        """When the next action is due; infinity: there is none."""
+        return self._entries[0][0] if self._entries else inf
+
     def run_due(self, now: float) -> None:
         """Call everything that is due, including what an action adds meanwhile."""
         while self._entries and self._entries[0][0] <= now:
@@ -34,7 +40,7 @@ class Agenda:
     async def keep(self) -> NoReturn:
         """Call each action when it is due; never returns. Adding an earlier action shortens the nap under way."""
         while True:
-            self._nap = trio.CancelScope(deadline=self._entries[0][0] if self._entries else inf)
+            self._nap = trio.CancelScope(deadline=self.due_at)
             with self._nap:
                 await trio.sleep_forever()
             self.run_due(trio.current_time())

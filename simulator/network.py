@@ -5,7 +5,8 @@ trio socket of the run is virtual, and so trio-websocket, httpx and any server o
 With ``MockClock(autojump_threshold=0)`` an hour passes as soon as nobody has anything to do: there is no real socket,
 no thread and no sleep that the clock could not jump over.
 
-Bytes are handed over by one system task that sleeps until the next arrival. Everything else happens in the task of the
+Bytes are handed over by one system task that sleeps until the next arrival, or, where the run has a
+:class:`~gapless.simulator.virtual_clock.VirtualClock`, by the clock itself. Everything else happens in the task of the
 caller, in one step.
 
 What this is not:
@@ -39,6 +40,8 @@ from socket import IPPROTO_TCP, AddressFamily, SocketKind
 
 import trio
 
+from gapless.simulator.agenda import Agenda
+from gapless.simulator.virtual_clock import VirtualClock
 from gapless.simulator.virtual_connection import ConnectionSnapshot
 from gapless.simulator.virtual_faults import Direction
 from gapless.simulator.virtual_kernel import Kernel, Latency
@@ -63,6 +66,8 @@ class VirtualNetwork:
         jitter_s: up to so many seconds more, drawn anew for each segment; nothing overtakes.
         send_buffer_bytes: how many bytes one direction of a connection holds, under way and unread together, before
             ``send`` blocks.
+        eager: a call that need not wait does not give way to other tasks either. That halves the cost of a run; buffers
+            are bounded, so nobody starves.
 
     Raises:
         ValueError: a number is out of range.
@@ -75,6 +80,7 @@ class VirtualNetwork:
         latency_s: float = DEFAULT_LATENCY_S,
         jitter_s: float = 0.0,
         send_buffer_bytes: int = DEFAULT_SEND_BUFFER_BYTES,
+        eager: bool = False,
     ) -> None:
         if send_buffer_bytes < 1:
             raise ValueError(f"send_buffer_bytes must be 1 or more, or nothing could be sent, not {send_buffer_bytes}")
@@ -82,13 +88,18 @@ class VirtualNetwork:
             seed=seed,
             latency=Latency(latency_s=latency_s, jitter_s=jitter_s),
             capacity_bytes=send_buffer_bytes,
+            eager=eager,
         )
 
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Make every socket of the running trio run virtual; the former factory and resolver return on exit."""
         keeper = trio.CancelScope()
-        trio.lowlevel.spawn_system_task(self._keep_agenda, keeper, name="virtual network")
+        clock = trio.lowlevel.current_clock()
+        if isinstance(clock, VirtualClock):
+            clock.keep(self._kernel.agenda)
+        else:
+            trio.lowlevel.spawn_system_task(self._keep_agenda, keeper, name="virtual network")
         former_factory = trio.socket.set_custom_socket_factory(_Factory(self._kernel))
         former_resolver = trio.socket.set_custom_hostname_resolver(VirtualResolver())
         try:
@@ -97,6 +108,8 @@ class VirtualNetwork:
             trio.socket.set_custom_hostname_resolver(former_resolver)
             trio.socket.set_custom_socket_factory(former_factory)
             keeper.cancel()
+            if isinstance(clock, VirtualClock):
+                clock.keep(Agenda())
 
     # What there is.
 

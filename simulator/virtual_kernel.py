@@ -3,13 +3,14 @@
 import errno
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from math import isfinite
 from random import Random
 
+import trio
 from trio.lowlevel import ParkingLot
 
 from gapless.simulator.agenda import Agenda
@@ -82,8 +83,12 @@ class Kernel:
     the connection: what happens on one connection never shifts the arrival times of another.
     """
 
-    def __init__(self, *, seed: int, latency: Latency, capacity_bytes: int) -> None:
+    def __init__(self, *, seed: int, latency: Latency, capacity_bytes: int, eager: bool = False) -> None:
         self.agenda = Agenda()
+        self.checkpoint: Callable[[], Awaitable[None]] = (
+            trio.lowlevel.checkpoint_if_cancelled if eager else trio.lowlevel.checkpoint
+        )
+        """What each call of a socket begins with."""
         self.faults = Faults()
         self.latency = latency
         self._seed = seed

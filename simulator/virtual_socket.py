@@ -141,7 +141,7 @@ class VirtualSocket(trio.socket.SocketType):
 
     async def bind(self, address: Address) -> None:
         """Take an address; port 0 picks a free one. Raises OSError (EADDRINUSE; EINVAL if there is one already)."""
-        await trio.lowlevel.checkpoint()
+        await self._kernel.checkpoint()
         self._require_open()
         if self._bound_to is not None or self._side is not None:
             raise _os_error(errno.EINVAL)
@@ -160,7 +160,7 @@ class VirtualSocket(trio.socket.SocketType):
 
     async def accept(self) -> tuple["VirtualSocket", Address]:
         """The next client and its address. Raises OSError (EINVAL) if not listening."""
-        await trio.lowlevel.checkpoint()
+        await self._kernel.checkpoint()
         self._require_open()
         if self._listener is None:
             raise _os_error(errno.EINVAL)
@@ -169,7 +169,7 @@ class VirtualSocket(trio.socket.SocketType):
 
     async def connect(self, address: Address) -> None:
         """Connect, which takes a round trip. Raises OSError (ECONNREFUSED, EISCONN). Closes the socket if cancelled."""
-        await trio.lowlevel.checkpoint()
+        await self._kernel.checkpoint()
         self._require_open()
         if self._side is not None or self._listener is not None:
             raise _os_error(errno.EISCONN)
@@ -192,7 +192,7 @@ class VirtualSocket(trio.socket.SocketType):
 
     async def send(self, data: "Buffer", flags: int = 0, /) -> int:
         """Send a part of ``data``, at least one byte, and return how many. Raises OSError (EPIPE, ECONNRESET)."""
-        await trio.lowlevel.checkpoint()
+        await self._kernel.checkpoint()
         _refuse_flags(flags)
         side = self._require_connected(errno.EPIPE)
         with memoryview(data) as view, view.cast("B") as octets:
@@ -200,13 +200,13 @@ class VirtualSocket(trio.socket.SocketType):
 
     async def wait_writable(self) -> None:
         """Wait until :meth:`send` would return or raise at once."""
-        await trio.lowlevel.checkpoint()
+        await self._kernel.checkpoint()
         side = self._require_connected()
         await self._retry(side.check_writable, side.writable)
 
     async def recv(self, buflen: int, flags: int = 0, /) -> bytes:
         """At most ``buflen`` bytes, none at the end of the stream. Raises OSError (ECONNRESET)."""
-        await trio.lowlevel.checkpoint()
+        await self._kernel.checkpoint()
         _refuse_flags(flags)
         side = self._require_connected()
         return await self._retry(lambda: side.receive(buflen), side.readable)

@@ -56,28 +56,29 @@ def network_config(file: Path | None, texts: Sequence[str]) -> NetworkConfig:
 
     What the command line says wrong is wrong usage; what the file says wrong has failed.
     """
-    assignments = _assignments(texts)
+    given = assignments(texts)
     try:
         settings = WATCH_DEFAULTS | (load_settings(file) if file is not None else {})
-        return NetworkConfig.from_text(assignments, settings)
+        return NetworkConfig.from_text(given, settings)
     except ConfigurationError as error:
         try:
-            NetworkConfig.from_text(assignments)
+            NetworkConfig.from_text(given)
         except ConfigurationError as typed:
             raise OneLineError(f"--set: {typed}", WRONG_USAGE) from None
         raise OneLineError(f"--config {file}: {error}") from None
 
 
-def _assignments(texts: Sequence[str]) -> dict[str, str]:
-    assignments: dict[str, str] = {}
+def assignments(texts: Sequence[str]) -> dict[str, str]:
+    """``FIELD=VALUE`` texts as a mapping."""
+    given: dict[str, str] = {}
     for text in texts:
         field, equals, value = text.partition("=")
         if not equals:
             raise OneLineError(
                 f"--set is written FIELD=VALUE, for example ws_idle_timeout=5; got {text!r}", WRONG_USAGE
             )
-        assignments[field.strip()] = value.strip()
-    return assignments
+        given[field.strip()] = value.strip()
+    return given
 
 
 def list_settings(context: click.Context, _: click.Parameter, wanted: bool) -> None:

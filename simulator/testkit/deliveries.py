@@ -73,6 +73,16 @@ class StreamAccount:
         self._lost |= ids
 
     @property
+    def delivered_ids(self) -> set[int]:
+        """Every id that came."""
+        return set(self._times)
+
+    @property
+    def lost_ids(self) -> set[int]:
+        """Every id that had been issued and was reported lost."""
+        return set(self._lost)
+
+    @property
     def delivered(self) -> int:
         """Different ids that came and had been issued."""
         return sum(1 for number in self._times if 1 <= number <= len(self._issued.points))

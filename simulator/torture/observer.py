@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from gapless.controller import AnyEvent, StateChanged
+from gapless.controller import AnyEvent, StateChanged, Stream
 
 VIOLATIONS_MAX: Final = 5
 """Texts kept per promise; what breaks once usually breaks a thousand times."""
@@ -82,6 +82,12 @@ class Watch:
     def closed(self, now: float) -> None:
         """A socket that was open is closed."""
 
+    def told_to_wait(self, now: float, until: float) -> None:
+        """The venue said, by a refused handshake or a GOODBYE, that it is not to be dialled before ``until``."""
+
+    def acknowledged(self, now: float, stream: Stream, epoch: str, mark: int, sent_at: float) -> None:
+        """The venue answered a SUBSCRIBE sent at ``sent_at``: ids above ``mark`` will come by this socket."""
+
     def heard(self, now: float, heard: Heard) -> None:
         """Frames came."""
 
@@ -101,21 +107,6 @@ class Watch:
         """The run is over and the controller is closed."""
 
 
-_HOOKS: Final = (
-    "transition",
-    "settled",
-    "dialled",
-    "opened",
-    "closed",
-    "heard",
-    "asked",
-    "answered",
-    "received",
-    "excused",
-    "ended",
-)
-
-
 class Watches:
     """Hands what is seen to those who look for it: a hook costs only the watches that have one."""
 
@@ -126,6 +117,8 @@ class Watches:
         self.dialled = self._fan("dialled")
         self.opened = self._fan("opened")
         self.closed = self._fan("closed")
+        self.told_to_wait = self._fan("told_to_wait")
+        self.acknowledged = self._fan("acknowledged")
         self.heard = self._fan("heard")
         self.asked = self._fan("asked")
         self.answered = self._fan("answered")

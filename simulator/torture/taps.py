@@ -1,6 +1,7 @@
 """The taps: a transport and an HTTP client that say what goes through them."""
 
-from collections.abc import AsyncIterator, Sequence
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
@@ -8,6 +9,7 @@ import httpx
 import msgspec
 import trio
 
+from gapless.controller import LinkError, Stream
 from gapless.controller.transports import Connection, Transport
 from gapless.simulator.torture.observer import Answered, Asked, Heard, Watches
 
@@ -22,17 +24,46 @@ class _Data(msgspec.Struct, tag_field="type", tag="MARKET_DATA"):
     sequence_id: int
 
 
+class _Mark(msgspec.Struct):
+    channel: str
+    symbol: str
+    sequence_id: int | None = None
+
+
+class _Welcome(msgspec.Struct, tag_field="type", tag="WELCOME"):
+    epoch: str = "-"
+
+
+class _Subscribed(msgspec.Struct, tag_field="type", tag="SUBSCRIBED"):
+    request_id: str
+    streams: list[_Mark]
+
+
+class _Goodbye(msgspec.Struct, tag_field="type", tag="GOODBYE"):
+    retry_after_s: float = 0.0
+
+
+class _Subscribe(msgspec.Struct, tag_field="type", tag="SUBSCRIBE"):
+    request_id: str
+
+
 _data = msgspec.json.Decoder(_Data)
-_RESTARTS: Final = ("MARKET_DATA", "SUBSCRIBED")
-"""What a frame must contain to be able to restart an idle window; corrupt ones may still contain it."""
+_control = msgspec.json.Decoder(_Welcome | _Subscribed | _Goodbye)
+_subscribe = msgspec.json.Decoder(_Subscribe)
+_CONTROL: Final = ('"WELCOME"', '"SUBSCRIBED"', '"GOODBYE"')
 
 
 class TappedTransport:
-    """A transport whose sockets are watched."""
+    """A transport whose sockets are watched.
 
-    def __init__(self, inner: Transport, watches: Watches) -> None:
+    Args:
+        refused: seconds to wait, as the exchange answered the last handshake that it refused, if it was just now.
+    """
+
+    def __init__(self, inner: Transport, watches: Watches, refused: Callable[[], float | None]) -> None:
         self._inner = inner
         self._watches = watches
+        self._refused = refused
 
     def connect(self, url: str) -> AbstractAsyncContextManager[Connection]:
         """Dial through the transport within."""
@@ -42,12 +73,20 @@ class TappedTransport:
     async def _connect(self, url: str) -> AsyncIterator[Connection]:
         watches = self._watches
         watches.dialled(trio.current_time())
-        async with self._inner.connect(url) as connection:
-            watches.opened(trio.current_time())
-            try:
-                yield _Tapped(watches, connection)
-            finally:
-                watches.closed(trio.current_time())
+        is_open = False
+        try:
+            async with self._inner.connect(url) as connection:
+                is_open = True
+                watches.opened(trio.current_time())
+                try:
+                    yield _Tapped(watches, connection)
+                finally:
+                    watches.closed(trio.current_time())
+        except LinkError:
+            wait_s = None if is_open else self._refused()
+            if wait_s:
+                watches.told_to_wait(trio.current_time(), trio.current_time() + wait_s)
+            raise
 
 
 class _Tapped:
@@ -56,27 +95,45 @@ class _Tapped:
     def __init__(self, watches: Watches, inner: Connection) -> None:
         self._watches = watches
         self._inner = inner
+        self._epoch = "-"
+        self._sent_at: dict[str, float] = {}
+        """Request id of a SUBSCRIBE -> when it was sent."""
 
     async def receive(self) -> Sequence[str | bytes]:
         frames = await self._inner.receive()
-        self._watches.heard(trio.current_time(), _heard(frames))
+        now = trio.current_time()
+        streams: list[tuple[str, str]] = []
+        perhaps = False
+        for frame in frames:
+            try:
+                datum = _data.decode(frame)
+            except (msgspec.MsgspecError, UnicodeError, RecursionError):
+                text = str(frame)
+                perhaps = perhaps or "MARKET_DATA" in text or '"SUBSCRIBED"' in text
+                if any(word in text for word in _CONTROL):
+                    self._control(now, text)
+            else:
+                streams.append((datum.channel, datum.symbol))
+        self._watches.heard(now, Heard(streams=tuple(streams), perhaps=perhaps or bool(streams)))
         return frames
 
+    def _control(self, now: float, text: str) -> None:
+        match _control.decode(text):
+            case _Welcome(epoch=epoch):
+                self._epoch = epoch
+            case _Goodbye(retry_after_s=wait_s):
+                self._watches.told_to_wait(now, now + wait_s)
+            case _Subscribed(request_id=request_id, streams=streams):
+                sent_at = self._sent_at.get(request_id, now)
+                for each in streams:
+                    if each.sequence_id is not None:
+                        stream = Stream(each.channel, each.symbol)
+                        self._watches.acknowledged(now, stream, self._epoch, each.sequence_id, sent_at)
+
     async def send(self, frame: str) -> None:
+        if '"SUBSCRIBE"' in frame:
+            self._sent_at[_subscribe.decode(frame).request_id] = trio.current_time()
         await self._inner.send(frame)
-
-
-def _heard(frames: Sequence[str | bytes]) -> Heard:
-    streams: list[tuple[str, str]] = []
-    perhaps = False
-    for frame in frames:
-        try:
-            datum = _data.decode(frame)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            perhaps = perhaps or any(word in str(frame) for word in _RESTARTS)
-        else:
-            streams.append((datum.channel, datum.symbol))
-    return Heard(streams=tuple(streams), perhaps=perhaps or bool(streams))
 
 
 def tapped_client(watches: Watches, timeout_s: float) -> httpx.AsyncClient:
@@ -104,6 +161,8 @@ def tapped_client(watches: Watches, timeout_s: float) -> httpx.AsyncClient:
         )
 
     return httpx.AsyncClient(
+        # Nothing here is encrypted; the default would read every certificate authority there is, for each world.
+        verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
         trust_env=False,
         timeout=timeout_s,
         limits=httpx.Limits(keepalive_expiry=None),

@@ -1,1 +1,67 @@
 """The promises, each watched from outside the controller."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from gapless.controller import NetworkConfig
+from gapless.simulator.exchange import ExchangeSimulator
+from gapless.simulator.torture.observer import Watch, Watches
+from gapless.simulator.torture.oracle.budget import (
+    AttemptsAreBounded,
+    InsideTheWindow,
+    NoIdlePolling,
+    RetryAfterIsAFloor,
+)
+from gapless.simulator.torture.oracle.contract import BoundedQueue, ExactlyOnce, GapsAreClosed, InOrder
+from gapless.simulator.torture.oracle.machine import LegalSteps, NothingOfTheDead, OneOwner, RunsAsStated
+from gapless.simulator.torture.oracle.silence import NoFalseSilence, RestTakesOver, SilenceIsFound
+from gapless.simulator.torture.wishes import Wishes
+
+
+class Oracle:
+    """All watches over one world.
+
+    Args:
+        held: how many events wait for the app.
+        tasks_max: how many tasks may run, the exchange's included.
+    """
+
+    def __init__(
+        self,
+        config: NetworkConfig,
+        exchange: ExchangeSimulator,
+        wishes: Wishes,
+        *,
+        held: Callable[[], int],
+        tasks_max: int,
+    ) -> None:
+        self._exactly_once = ExactlyOnce(exchange, wishes)
+        self.silence = SilenceIsFound(config)
+        watches: list[Watch] = [
+            self._exactly_once,
+            GapsAreClosed(),
+            LegalSteps(),
+            RunsAsStated(tasks_max),
+            OneOwner(config),
+            NothingOfTheDead(config),
+            self.silence,
+            NoFalseSilence(config),
+            RestTakesOver(),
+            InsideTheWindow(config),
+            RetryAfterIsAFloor(config),
+            AttemptsAreBounded(),
+            NoIdlePolling(config, wishes.by_stream),
+            BoundedQueue(config, held),
+        ]
+        if config.ordering == "sequence":
+            watches.append(InOrder())
+        self.watches = Watches(watches)
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """Reason of a ``ContinuityLost`` -> how often."""
+        return self._exactly_once.reasons
+
+    def verdicts(self) -> Sequence[str]:
+        """Each broken promise, in words."""
+        return self.watches.verdicts()

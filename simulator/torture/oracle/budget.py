@@ -1,10 +1,10 @@
 """What the client may ask of a venue: requests per window, waits that were asked for, attempts, no idle polling."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import ClassVar, Final
 
-from gapless.controller import NetworkConfig, State, StateChanged, Trigger
+from gapless.controller import NetworkConfig, State, StateChanged, Stream, Trigger
 from gapless.simulator.torture.observer import Answered, Asked, Heard, Watch
 from gapless.states import TABLE
 
@@ -69,11 +69,15 @@ class AttemptsAreBounded(Watch):
     """Attempts in any minute. Jitter draws from 0 to a ceiling that doubles: six losses in a row bring it to a minute,
     so two dozen are far out in the tail; a backoff that does not grow makes more than fifty."""
 
-    def __init__(self, floor: Callable[[], float]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._floor = floor
         self._times: deque[float] = deque()
         self._not_before = float("-inf")
+        self._floor = float("-inf")
+
+    def told_to_wait(self, now: float, until: float) -> None:  # noqa: ARG002
+        """A floor that nobody may go below, the app neither."""
+        self._floor = max(self._floor, until)
 
     def transition(self, now: float, event: StateChanged) -> None:
         """What was announced is a promise; an app's own wish or a wake replaces it."""
@@ -88,8 +92,8 @@ class AttemptsAreBounded(Watch):
             self.broken(now, f"two attempts within {now - self._times[-1]:.3f} s")
         if now < self._not_before - _EPSILON_S:
             self.broken(now, f"dialled {self._not_before - now:.3f} s before the announced wait was over")
-        if now < (floor := self._floor()) - _EPSILON_S:
-            self.broken(now, f"dialled {floor - now:.3f} s before the venue's Retry-After was over")
+        if now < self._floor - _EPSILON_S:
+            self.broken(now, f"dialled {self._floor - now:.3f} s before the venue's Retry-After was over")
         self._times.append(now)
         while self._times[0] < now - 60.0:
             self._times.popleft()
@@ -103,12 +107,12 @@ class NoIdlePolling(Watch):
     promise: ClassVar[str] = "no REST polling while connected"
     _GRACE_S: Final = 5.0
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: NetworkConfig, streams: Iterable[Stream]) -> None:
         super().__init__()
         self._idle_s = config.ws_idle_timeout
         self._state = TABLE.initial
         self._since = 0.0
-        self._heard_at: dict[tuple[str, str], float] = {}
+        self._heard_at = {(each.channel, each.symbol): float("-inf") for each in streams}
 
     def heard(self, now: float, heard: Heard) -> None:
         """When each stream was heard last."""

@@ -119,12 +119,17 @@ class OneOwner(Watch):
 
 
 class NothingOfTheDead(Watch):
-    """Live data belongs to the generation that was announced last; the dead say nothing."""
+    """Live data belongs to the generation that was announced last; the dead say nothing.
+
+    With ``ordering="sequence"`` what a generation said may be handed over when it is long dead; then only the
+    transitions are looked at.
+    """
 
     promise: ClassVar[str] = "nothing of a dead generation acts"
 
-    def __init__(self) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
+        self._in_turn = config.ordering == "arrival"
         self._generation = 1
 
     def received(self, now: float, event: AnyEvent) -> None:
@@ -132,17 +137,18 @@ class NothingOfTheDead(Watch):
         if isinstance(event, StateChanged):
             if event.generation < self._generation:
                 self.broken(now, f"{event.trigger} speaks of generation {event.generation} after {self._generation}")
-            begins = event.after is State.RECONNECTING or event.trigger is Trigger.ROTATED
+            # A gap that a successor's first frame reveals may be told before ROTATED is.
+            begins = event.after is State.RECONNECTING or event.trigger in {Trigger.ROTATED, Trigger.GAP_FOUND}
             if event.generation > self._generation + (1 if begins else 0):
                 self.broken(now, f"{event.trigger} began generation {event.generation} after {self._generation}")
             self._generation = event.generation
-        elif isinstance(event, MarketData) and event.source is Source.LIVE and not self._speaks(event.generation):
+        elif isinstance(event, MarketData) and event.source is Source.LIVE and self._is_of_the_dead(event.generation):
             self.broken(
                 now,
                 f"{event.symbol} {event.sequence_id} is live data of generation {event.generation} "
                 f"in generation {self._generation}",
             )
 
-    def _speaks(self, generation: int) -> bool:
+    def _is_of_the_dead(self, generation: int) -> bool:
         # ROTATED is announced a moment after the successor's first data.
-        return generation in {self._generation, self._generation + 1}
+        return self._in_turn and generation not in {self._generation, self._generation + 1}

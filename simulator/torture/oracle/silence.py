@@ -37,6 +37,7 @@ class SilenceIsFound(Watch):
         if heard.perhaps:
             self._judge(now)
             self._since = now
+        if heard.streams:
             self._quiet_in_a_row = 0
 
     def transition(self, now: float, event: StateChanged) -> None:

@@ -1,0 +1,76 @@
+"""The client of a world: the unmodified controller, its socket and its requests watched."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from random import Random
+
+import httpx
+
+from gapless.controller import ConnectionController, RestRateLimiter, StateChanged, Stream, open_controller
+from gapless.controller.exchanges import ReferenceExchange
+from gapless.controller.transports import TrioWebsocketTransport
+from gapless.simulator.exchange import ExchangeSimulator
+from gapless.simulator.serve import Endpoints
+from gapless.simulator.torture.observer import Watches
+from gapless.simulator.torture.plan import Plan
+from gapless.simulator.torture.stage import SESSION
+from gapless.simulator.torture.taps import TappedTransport
+from gapless.simulator.virtual_clock import VirtualClock
+
+
+class _WithoutTradeHistory(ReferenceExchange):
+    """A venue that keeps no history of its trades."""
+
+    def has_history(self, stream: Stream) -> bool:
+        return stream.channel != "trade" and super().has_history(stream)
+
+
+def open_client(
+    plan: Plan,
+    at: Endpoints,
+    *,
+    exchange: ExchangeSimulator,
+    clock: VirtualClock,
+    watches: Watches,
+    http: httpx.AsyncClient,
+    on_state_change: Callable[[StateChanged], None],
+) -> AbstractAsyncContextManager[ConnectionController]:
+    """A controller as the plan has it."""
+    config = plan.config
+    adapter = _WithoutTradeHistory if plan.without_history else ReferenceExchange
+    transport = TrioWebsocketTransport(message_size_max=config.message_size_max)
+    return open_controller(
+        exchange=adapter(ws_url=at.ws_url, rest_url=at.rest_url, session_id=SESSION),
+        streams=plan.streams,
+        config=config,
+        limiter=_limiter(plan),
+        transport=TappedTransport(transport, watches, lambda: _refused(exchange, clock)),
+        http=http,
+        random=Random(plan.seed),  # noqa: S311  # a world must be repeatable
+        wall_clock=clock.wall,
+        boot_clock=clock.boot,
+        on_state_change=on_state_change,
+    )
+
+
+def _limiter(plan: Plan) -> RestRateLimiter:
+    config = plan.config
+    return RestRateLimiter(
+        proactive=config.rate_limit_proactive,
+        initial_backoff=config.rate_limit_initial_backoff,
+        max_backoff=config.rate_limit_max_backoff,
+        backoff_multiplier=config.rate_limit_backoff_multiplier,
+        requests=config.rate_limit_requests,
+        window_s=config.rate_limit_window,
+        circuit_failures=config.circuit_breaker_failures,
+        circuit_pause_s=config.circuit_breaker_pause,
+    )
+
+
+def _refused(exchange: ExchangeSimulator, clock: VirtualClock) -> float | None:
+    """The seconds to wait that the last handshake was refused with, if that was just now."""
+    if not exchange.handshakes:
+        return None
+    last = exchange.handshakes[-1]
+    is_now = clock.true_wall() - last.time_s < 1.0
+    return last.retry_after_s if is_now else None

@@ -1,0 +1,27 @@
+"""One seed, one run: the order in which trio runs tasks that are runnable at the same instant.
+
+trio shuffles them on purpose, and has a switch of its own test suite's to do so by a seed. It is private, which is why
+it is touched here and nowhere else; a version of trio without it would make runs differ, and the determinism test fail.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Final
+
+import trio._core._run as trio_run
+
+_SWITCH: Final = "_ALLOW_DETERMINISTIC_SCHEDULING"
+_SHUFFLER: Final = "_r"
+
+
+@contextmanager
+def deterministic(seed: int) -> Iterator[None]:
+    """Schedule by this seed while the block lasts."""
+    private = vars(trio_run)
+    before, shuffler = private[_SWITCH], private[_SHUFFLER]
+    private[_SWITCH], private[_SHUFFLER] = True, Random(seed)  # noqa: S311  # the order of tasks, not secrecy
+    try:
+        yield
+    finally:
+        private[_SWITCH], private[_SHUFFLER] = before, shuffler

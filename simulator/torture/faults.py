@@ -1,0 +1,94 @@
+"""The fault classes: what each does to a world, for how long.
+
+A fault is a short trio function. It strikes, waits, and takes back what it did; :meth:`Stage.heal` takes back the rest.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from math import inf
+from random import Random
+from typing import Final
+
+import trio
+
+from gapless.simulator.failure_modes import Mode, SelectMode
+from gapless.simulator.torture.stage import SESSION, Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One class of faults.
+
+    Attributes:
+        name: as ``--faults`` takes it.
+        what: what it does, for a reader.
+        strike: does it, for so many seconds.
+    """
+
+    name: str
+    what: str
+    strike: Callable[[Stage, Random, float], Awaitable[None]]
+
+
+FAULTS: Final[dict[str, Fault]] = {}
+"""Name -> fault, in the order of definition."""
+
+_Strike = Callable[[Stage, Random, float], Awaitable[None]]
+
+
+def fault(strike: _Strike) -> _Strike:
+    """Register a function as a fault class of its name; the first line of its docstring says what it does."""
+    name = strike.__name__
+    what = (strike.__doc__ or "").splitlines()[0].rstrip(".")
+    FAULTS[name] = Fault(name=name, what=what, strike=_counted(name, strike))
+    return strike
+
+
+def _counted(name: str, strike: _Strike) -> _Strike:
+    async def counted(stage: Stage, random: Random, duration_s: float) -> None:
+        stage.struck[name] += 1
+        await strike(stage, random, duration_s)
+
+    return counted
+
+
+def failure(
+    name: str, what: str, kind: str, mode: Callable[[Random], Mode], *, provoke: str = "", longest_s: float = inf
+) -> None:
+    """Register a failure of the simulator as a fault class; it counts only where the simulator says it happened.
+
+    Args:
+        name: of the class.
+        what: what it does.
+        kind: field of ``FailuresConfig``.
+        mode: draws the mode.
+        provoke: ``disconnect`` or ``gap``: what makes it matter, since a handshake fails only where one is made, and a
+            REST reply only where one is asked for.
+        longest_s: it lasts no longer; some are dear to simulate.
+    """
+
+    async def strike(stage: Stage, random: Random, duration_s: float) -> None:
+        before = stage.exchange.injected[kind]
+        stage.exchange.failures.switch(kind, mode(random), SESSION)
+        if provoke == "disconnect":
+            stage.exchange.disconnect(SESSION)
+        elif provoke == "gap":
+            await lose_some(stage, random)
+        try:
+            await trio.sleep(min(duration_s, longest_s))
+        finally:
+            stage.exchange.failures.switch(kind, None, SESSION)
+            if stage.exchange.injected[kind] > before:
+                stage.struck[name] += 1
+
+    FAULTS[name] = Fault(name=name, what=what, strike=strike)
+
+
+async def lose_some(stage: Stage, random: Random) -> None:
+    """Make a gap now: a burst of which the middle is lost."""
+    stage.market.burst()
+    stage.exchange.failures.switch("drop", SelectMode(enabled=True, probability=1.0), SESSION)
+    stage.market.burst(random.randint(2, 12))
+    await trio.sleep(0.05)
+    stage.exchange.failures.switch("drop", None, SESSION)
+    stage.market.burst()

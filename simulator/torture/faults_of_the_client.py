@@ -1,0 +1,89 @@
+"""What happens on the client's side: an app with moods, a process that is stopped, clocks that somebody sets."""
+
+from random import Random
+
+import trio
+
+from gapless.simulator.torture.faults import fault
+from gapless.simulator.torture.stage import SESSION, Stage
+
+_CATCH_UP_S = 1.0
+"""After a stop, for everything that was due meanwhile."""
+
+
+@fault
+async def slow_app(stage: Stage, random: Random, duration_s: float) -> None:
+    """The app takes its time with each event."""
+    stage.manners.delay_s = random.choice((0.05, 0.5, 2.0))
+    stage.market.burst(random.choice((0, 100)))
+    await trio.sleep(duration_s)
+    stage.manners.delay_s = 0.0
+
+
+@fault
+async def resubscribed(stage: Stage, random: Random, duration_s: float) -> None:
+    """The app gives a stream up and wants it again later."""
+    stream = random.choice(stage.streams)
+    if stream not in stage.controller.streams or len(stage.controller.streams) < 2:
+        return
+    stage.wishes.give_up(stream)
+    stage.controller.unsubscribe(stream)
+    await trio.sleep(random.choice((0.0, 0.5, duration_s)))
+    stage.wishes.ask(stream, trio.current_time())
+    stage.controller.subscribe(stream)
+
+
+@fault
+async def reconnect(stage: Stage, random: Random, _duration_s: float) -> None:
+    """The app asks for a new connection, perhaps several times in a row."""
+    for _ in range(random.choice((1, 1, 4))):
+        stage.controller.reconnect()
+        await trio.sleep(random.uniform(0.0, 0.5))
+
+
+@fault
+async def rotation(stage: Stage, random: Random, _duration_s: float) -> None:
+    """The app asks for a successor socket."""
+    stage.controller.rotate()
+    await trio.sleep(random.uniform(0.0, 3.0))
+
+
+@fault
+async def account_activity(stage: Stage, random: Random, duration_s: float) -> None:
+    """Orders are placed and filled, balances change."""
+    for _ in range(random.randint(2, 8)):
+        order = stage.exchange.place_order("BTC/USD", random.choice(("buy", "sell")), 1.0, 50_000.0)
+        stage.exchange.set_balance("USD", float(random.randint(0, 10_000)))
+        if random.random() < 0.5:
+            stage.exchange.fill_order(order.order_id)
+        await trio.sleep(duration_s / 8)
+
+
+@fault
+async def process_stopped(stage: Stage, random: Random, _duration_s: float) -> None:
+    """The process is stopped for a while: every timer comes late, all at once."""
+    stopped_s = random.choice((3.0, 12.0, 30.0))
+    stage.market.burst(10)
+    if random.random() < 0.3:
+        stage.exchange.disconnect(SESSION)
+    stage.clock.jump(stopped_s)
+    stage.excuse(_CATCH_UP_S)
+    await trio.sleep(_CATCH_UP_S)
+
+
+@fault
+async def machine_asleep(stage: Stage, random: Random, _duration_s: float) -> None:
+    """The machine sleeps: only the boot clock goes on, and perhaps the connections are gone."""
+    stage.excuse(_CATCH_UP_S)
+    stage.clock.sleep_machine(random.choice((15.0, 600.0)))
+    stage.market.burst(10)
+    if random.random() < 0.5:
+        stage.network.reset()
+    await trio.sleep(_CATCH_UP_S)
+
+
+@fault
+async def wall_clock_set(stage: Stage, random: Random, _duration_s: float) -> None:
+    """Somebody sets the wall clock forward or back."""
+    stage.clock.set_wall(random.choice((-3600.0, -5.0, 5.0, 86_400.0)))
+    await trio.sleep(0.1)

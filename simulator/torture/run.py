@@ -1,0 +1,255 @@
+"""Runs one seed: a world on the virtual network, the unmodified stack in it, faults, and the oracle around it."""
+
+import time
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable
+from random import Random
+from typing import Final
+from urllib.parse import urlsplit
+
+import trio
+
+from gapless.controller import AnyEvent, ConnectionController, MarketData, ReconnectGaveUp, State, StateChanged
+from gapless.simulator import Endpoints, ExchangeSimulator, SimulatorConfig, serve_exchange
+from gapless.simulator.network import VirtualNetwork
+from gapless.simulator.torture.catalogue import FAULTS
+from gapless.simulator.torture.client import open_client
+from gapless.simulator.torture.determinism import deterministic
+from gapless.simulator.torture.oracle import Oracle
+from gapless.simulator.torture.outcome import Outcome
+from gapless.simulator.torture.plan import CONVERGE_S, SETTLE_S, Plan, Terms, draw
+from gapless.simulator.torture.stage import Manners, Market, Stage
+from gapless.simulator.torture.taps import tapped_client
+from gapless.simulator.torture.wishes import Wishes
+from gapless.simulator.virtual_clock import VirtualClock
+
+Log = Callable[[float, str], None]
+"""Told what happens, at what time, in words."""
+
+_SETTLED_S: Final = 0.3
+"""After a transition, what should run runs and the rest is gone: activities end at once, sockets within 0.1 s."""
+_TASKS_MAX: Final = 150
+"""The exchange's included: a few for each connection and request."""
+_LEFT_WITHIN_S: Final = 0.5
+_GIVE_IN_S: Final = 5.0
+"""How long an app waits before it asks again, once the controller has given up."""
+_MOVES_KEPT: Final = 20
+
+
+def run_seed(seed: int, terms: Terms, log: Log | None = None) -> Outcome:
+    """Run one world to its end. Never raises for what happens in it: that is a violation like any other."""
+    plan = draw(seed, terms)
+    world = _World(plan, log)
+    began_s = time.process_time()
+    with deterministic(seed):
+        try:
+            trio.run(world.run, clock=world.clock)
+        except Exception as error:  # noqa: BLE001  # whatever ends a world is what is wrong with it
+            world.violations.append(f"the run ended with {_named(error)}")
+    return world.outcome(cpu_s=time.process_time() - began_s)
+
+
+def _named(error: BaseException) -> str:
+    """An exception in one line, with the place where it was raised."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}: {error}{at}"
+
+
+class _World:
+    """One world, from its plan to its outcome."""
+
+    def __init__(self, plan: Plan, log: Log | None) -> None:
+        self.clock = VirtualClock()
+        self.violations: list[str] = []
+        self._plan = plan
+        self._log = log
+        self._random = Random(f"run {plan.seed}")  # noqa: S311
+        self._moves: deque[str] = deque(maxlen=_MOVES_KEPT)
+        self._delivered = 0
+        self._struck: Counter[str] = Counter()
+        self._edges: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._gave_up = trio.Event()
+        self._last_move_at = 0.0
+        self._has_moved = trio.Event()
+
+    def outcome(self, *, cpu_s: float) -> Outcome:
+        return Outcome(
+            seed=self._plan.seed,
+            violations=tuple(self.violations),
+            faults=self._struck,
+            edges=self._edges,
+            reasons=self._reasons,
+            last_moves=tuple(self._moves),
+            sim_s=self.clock.current_time(),
+            cpu_s=cpu_s,
+            delivered=self._delivered,
+        )
+
+    def _say(self, text: str) -> None:
+        if self._log is not None:
+            self._log(self.clock.current_time(), text)
+
+    async def run(self) -> None:
+        plan = self._plan
+        network = VirtualNetwork(seed=plan.seed, eager=True)
+        exchange = ExchangeSimulator(
+            SimulatorConfig(
+                seed=plan.seed,
+                symbols=("BTC/USD", "ETH/USD"),
+                channels=("ticker", "trade"),
+                rate_per_s=0.0,
+                record=True,
+            ),
+            wall_clock=self.clock.true_wall,
+        )
+        with network.installed():
+            async with serve_exchange(exchange) as at:
+                await self._play(network, exchange, at)
+        if network.open_sockets:
+            self.violations.append(f"{network.open_sockets} sockets were left open: {network.connections}")
+
+    async def _play(self, network: VirtualNetwork, exchange: ExchangeSimulator, at: Endpoints) -> None:
+        plan = self._plan
+        wishes = Wishes(exchange.issued)
+        for stream in plan.streams:
+            wishes.ask(stream, trio.current_time())
+        manners = Manners()
+        oracle = Oracle(plan.config, exchange, wishes, held=lambda: manners.held, tasks_max=_TASKS_MAX)
+        http = tapped_client(oracle.watches, plan.config.rest_timeout)
+        client = open_client(
+            plan,
+            at,
+            exchange=exchange,
+            clock=self.clock,
+            watches=oracle.watches,
+            http=http,
+            on_state_change=lambda event: self._moved(oracle, event),
+        )
+        left_at = 0.0
+        try:
+            async with client as controller:
+                stage = Stage(
+                    exchange=exchange,
+                    network=network,
+                    clock=self.clock,
+                    market=Market(
+                        exchange=exchange,
+                        streams=tuple(each for each in plan.streams if each.symbol != "*"),
+                        rate_per_s=plan.terms.rate_per_s,
+                        random=self._random,
+                    ),
+                    manners=manners,
+                    controller=controller,
+                    wishes=wishes,
+                    streams=plan.streams,
+                    ws_port=urlsplit(at.ws_url).port or 0,
+                    rest_port=urlsplit(at.rest_url).port or 0,
+                    watches=oracle.watches,
+                    struck=self._struck,
+                )
+                await self._live(stage, oracle)
+                left_at = trio.current_time()
+        finally:
+            leaving_s = trio.current_time() - left_at
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):
+                await http.aclose()
+        if leaving_s > _LEFT_WITHIN_S:
+            self.violations.append(f"leaving took {leaving_s:.3f} s; promised are {_LEFT_WITHIN_S} s")
+        oracle.watches.ended(trio.current_time())
+        self.violations.extend(oracle.verdicts())
+        self._reasons = oracle.reasons
+        self._edges = Counter({f"{state.name} {trigger}": n for (state, trigger), n in controller.rows_taken.items()})
+
+    async def _live(self, stage: Stage, oracle: Oracle) -> None:
+        """Faults, then peace; then everything must be whole."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._consume, stage, oracle)
+            nursery.start_soon(self._look_when_settled, oracle)
+            nursery.start_soon(stage.market.run)
+            nursery.start_soon(self._give_in, stage.controller)
+            await self._strike(stage)
+            stage.heal()
+            self._say("everybody behaves")
+            await self._converge(stage)
+            stage.market.is_open = False
+            await self._settle(stage)
+            nursery.cancel_scope.cancel()
+
+    async def _strike(self, stage: Stage) -> None:
+        async with trio.open_nursery() as nursery:
+            for each in self._plan.strikes:
+                await trio.sleep_until(each.at_s)
+                self._say(f"fault {each.fault} for {each.duration_s:.1f} s")
+                nursery.start_soon(FAULTS[each.fault].strike, stage, Random(each.seed), each.duration_s)  # noqa: S311
+            await trio.sleep_until(self._plan.faulty_s)
+
+    async def _converge(self, stage: Stage) -> None:
+        controller = stage.controller
+        with trio.move_on_after(CONVERGE_S) as scope:
+            while controller.state is not State.CONNECTED:
+                await controller.wait_for(State.CONNECTED)
+        if scope.cancelled_caught:
+            self.violations.append(
+                f"not CONNECTED {CONVERGE_S:g} s after the last fault, but {controller.state.name}; "
+                f"open gaps: {dict(controller.open_gaps)}"
+            )
+
+    async def _settle(self, stage: Stage) -> None:
+        """The market is closed: what was issued arrives, and what was found missing is filled."""
+        with trio.move_on_after(SETTLE_S):
+            while stage.controller.state is not State.CONNECTED or stage.controller.open_gaps:  # noqa: ASYNC110
+                await trio.sleep(0.25)
+            await trio.sleep(1.0)
+
+    async def _consume(self, stage: Stage, oracle: Oracle) -> None:
+        async for event in stage.controller:
+            now = trio.current_time()
+            stage.manners.held = stage.controller.events_held
+            oracle.watches.received(now, event)
+            self._note(now, event)
+            if stage.manners.delay_s:
+                await trio.sleep(stage.manners.delay_s)
+
+    def _note(self, now: float, event: AnyEvent) -> None:
+        if isinstance(event, MarketData):
+            self._delivered += 1
+        elif isinstance(event, ReconnectGaveUp):
+            self._gave_up.set()
+        if self._log is not None:
+            self._log(now, str(event))
+
+    def _moved(self, oracle: Oracle, event: StateChanged) -> None:
+        now = trio.current_time()
+        self._last_move_at = now
+        self._has_moved.set()
+        wait = "" if event.retry_in_s is None else f", retry in {event.retry_in_s:.2f} s"
+        self._moves.append(
+            f"{now:10.3f}  {event.before.name} -> {event.after.name} by {event.trigger} "
+            f"(generation {event.generation}{wait}): {event.reason}"
+        )
+        self._say(self._moves[-1][12:])
+        oracle.watches.transition(now, event)
+
+    async def _look_when_settled(self, oracle: Oracle) -> None:
+        while True:
+            await self._has_moved.wait()
+            self._has_moved = trio.Event()
+            moved_at = self._last_move_at
+            await trio.sleep_until(moved_at + _SETTLED_S)
+            if moved_at == self._last_move_at:
+                oracle.watches.settled(trio.current_time())
+
+    async def _give_in(self, controller: ConnectionController) -> None:
+        """A controller that gave up waits for the app: this one asks, sooner or later."""
+        while True:
+            await self._gave_up.wait()
+            self._gave_up = trio.Event()
+            if not self._plan.gives_in:
+                await trio.sleep_until(self._plan.faulty_s)
+            await trio.sleep(_GIVE_IN_S)
+            controller.reconnect("the controller gave up")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import trio
 from loguru import logger
 
+from gapless.controller import lateness
 from gapless.controller.errors import LinkError
 from gapless.states import Trigger
 
@@ -104,7 +105,7 @@ async def run(runtime: "Runtime", lease: "Lease") -> None:
     await runtime.link.opened.wait()
     next_ping_at = trio.current_time() + manager.interval
     while True:
-        await trio.sleep_until(min(next_ping_at, manager.overdue_at()))
+        await lateness.sleep_until(min(next_ping_at, manager.overdue_at()))
         now = trio.current_time()
         sent_at = manager.take_overdue(now)
         if sent_at is not None:
@@ -117,8 +118,8 @@ async def run(runtime: "Runtime", lease: "Lease") -> None:
 async def send_ping(runtime: "Runtime", lease: "Lease") -> str:
     """Send one PING; one that the send buffer has no room for until the time-out counts as unanswered."""
     manager, link = runtime.heartbeat, runtime.link
-    request_id = manager.next_id()
-    manager.sent(request_id, trio.current_time())
+    request_id, sent_at = manager.next_id(), trio.current_time()
+    manager.sent(request_id, sent_at)
     logger.debug("PING {}", request_id)
     with trio.move_on_after(manager.timeout) as scope:
         try:
@@ -127,7 +128,8 @@ async def send_ping(runtime: "Runtime", lease: "Lease") -> str:
             # The link reads the same end and says so; it alone speaks for the socket.
             logger.debug("PING {} could not be sent: {}", request_id, error)
     if scope.cancelled_caught:
-        _judge(runtime, lease, trio.current_time() - manager.timeout)
+        await lateness.let_link_read(scope.deadline)
+        _judge(runtime, lease, sent_at)
     return request_id
 
 

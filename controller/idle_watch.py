@@ -1,19 +1,15 @@
 """Notices silence on the connection: by deadline, not by polling."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import trio
 
-from gapless.controller import stream_watch
+from gapless.controller import lateness, stream_watch
 from gapless.states import Trigger
 
 if TYPE_CHECKING:
     from gapless.controller.runtime import Runtime
     from gapless.controller.supervisor import Lease
-
-_LATE_S: Final = 0.02
-"""A timer that wakes later than this was held up together with everything else in the process; what the socket received
-meanwhile is read first. Also the pause before a claim is looked at again. Leaves four fifths of the promised 100 ms."""
 
 
 async def run(runtime: "Runtime", lease: "Lease") -> None:
@@ -43,10 +39,8 @@ async def _watch_connection(runtime: "Runtime", lease: "Lease") -> None:
             continue
         # A window that quiet verdicts have doubled shrinks when data comes: look again at least once a plain window.
         due_at = min(idle_at(), trio.current_time() + runtime.config.ws_idle_timeout)
-        await trio.sleep_until(due_at)
-        if trio.current_time() - due_at > _LATE_S:
-            await trio.sleep(_LATE_S)
+        await lateness.sleep_until(due_at)
         if is_idle():
             silent_s = trio.current_time() - max(started_at, runtime.feed.last_data_at)
             lease.emit(Trigger.IDLE, f"no market data for {silent_s:.3g} s", still_true=is_idle)
-            await trio.sleep(_LATE_S)
+            await trio.sleep(lateness.LATE_S)

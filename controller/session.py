@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import trio
 from loguru import logger
 
+from gapless.controller import lateness
 from gapless.controller.errors import InvalidMessageError, LinkError
 from gapless.controller.exchange import (
     AccountUpdate,
@@ -61,6 +62,8 @@ class Session:
         self._dialog = SubscriptionDialog(name)
         self._nameless_came = Signal()
         self._scope = trio.CancelScope()
+        self._answers_by = float("inf")
+        self._answers_expected = Signal()
         self._phase = "the handshake"
         self._asked_at: float | None = None
         self.link = link
@@ -74,6 +77,14 @@ class Session:
     async def run(self) -> str:
         """Dial, subscribe, read until the socket ends; says why it ended."""
         self._expect_answers()
+        reason = ""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._time_out)
+            reason = await self._live()
+            nursery.cancel_scope.cancel()
+        return reason
+
+    async def _live(self) -> str:
         try:
             with self._scope:
                 await self._converse()
@@ -82,6 +93,14 @@ class Session:
                 self._runtime.backoff.floor(trio.current_time() + error.retry_after_s)
             return str(error)
         return f"timed out: {self._phase} took more than {self._runtime.config.attempt_timeout:g} s"
+
+    async def _time_out(self) -> None:
+        """End a socket whose answers are overdue. No deadline of a scope: it would strike before what came is read."""
+        while (due_at := self._answers_by) > trio.current_time():
+            with trio.move_on_at(due_at):
+                await self._answers_expected.wait()
+            await lateness.let_link_read(due_at)
+        self._scope.cancel()
 
     def retire(self) -> None:
         """End the socket: a successor has taken over."""
@@ -157,8 +176,9 @@ class Session:
 
     def _expect_answers(self) -> None:
         """The peer has so long to answer; what is asked later in one attempt does not prolong it."""
-        if self._scope.deadline == float("inf"):
-            self._scope.deadline = trio.current_time() + self._runtime.config.attempt_timeout
+        if self._answers_by == float("inf"):
+            self._answers_by = trio.current_time() + self._runtime.config.attempt_timeout
+            self._answers_expected.notify()
 
     # -- what is heard -------------------------------------------------------------------------------------------------
 
@@ -259,8 +279,9 @@ class Session:
         """What was skipped and does not come within the reorder window is a gap."""
         feed = self._runtime.feed
         while True:
-            with trio.move_on_at(feed.settle_at):
+            with trio.move_on_at(settle_at := feed.settle_at):
                 await feed.jumped.wait()
+            await lateness.let_link_read(settle_at)
             feed.settle(trio.current_time())
 
     async def _settle_nameless(self) -> NoReturn:
@@ -274,7 +295,7 @@ class Session:
     def _check_answered(self) -> None:
         if not self.is_subscribed:
             return
-        self._scope.deadline = float("inf")
+        self._answers_by = float("inf")
         if not self.link.subscribed.is_set():
             self.link.mark_subscribed(trio.current_time())
             logger.info("subscribed, {}", self._role())

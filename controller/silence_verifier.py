@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import trio
 from loguru import logger
 
-from gapless.controller import heartbeat
+from gapless.controller import heartbeat, lateness
 from gapless.controller.silence import Judgement, Silence
 from gapless.states import Trigger
 
@@ -46,8 +46,10 @@ async def _judged(runtime: "Runtime", silence: Silence) -> tuple[Judgement, str]
         witnesses = [each for each in witnesses if not each.rejected and not each.ended]
         judgement, reason = silence.judge(now, witnesses, runtime.books.epoch)
         if judgement is Judgement.PENDING:
-            with trio.move_on_after(max(silence.next_look_at() - now, 0.001)):
+            due_at = max(silence.next_look_at(), now + 0.001)
+            with trio.move_on_at(due_at):
                 await runtime.evidence.wait()
+            await lateness.let_link_read(due_at)
             continue
         logger.info("the silence is {}: {}", judgement.value, reason)
         if silence.pong_rtt_s is None and now >= silence.began_at + silence.timeout_s:

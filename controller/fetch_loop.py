@@ -1,8 +1,11 @@
 """Collects over REST while live data does not flow.
 
-Every stream has a clock of its own, so that one whose requests hang holds up none of the others.
+Every stream has a task of its own, so that one whose requests hang holds up none of the others. The tasks are let go
+one by one, the most recently active stream first, each after the one before it has joined the limiter's line: where the
+budget is short, the streams that most likely have news are asked first.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import trio
@@ -16,17 +19,34 @@ if TYPE_CHECKING:
 
 
 async def run(runtime: "Runtime", _lease: "Lease") -> None:
-    """Poll every stream, the most recently active first; streams come and go."""
+    """Collect from every stream; streams come and go."""
     begun: set[Subscription] = set()
     async with trio.open_nursery() as nursery:
+        nursery.start_soon(_testify, runtime, nursery)
         while True:
-            new = [each for each in runtime.books.subscriptions if each not in begun]
-            for subscription in sorted(new, key=lambda each: each.last_data_at, reverse=True):
+            desired = runtime.books.subscriptions
+            begun.intersection_update(desired)
+            new = [each for each in desired if each not in begun]
+            for subscription in _most_recent_first(new):
+                begun.add(subscription)
                 if subscription.is_account or runtime.exchange.has_history(subscription.stream):
-                    nursery.start_soon(_testify, runtime, subscription)
                     nursery.start_soon(_collect, runtime, subscription)
-            begun = set(runtime.books.subscriptions)
-            await runtime.books.desires_changed.wait()
+                    await _joins_the_line()
+            if not new:
+                await runtime.books.desires_changed.wait()
+
+
+def _most_recent_first(subscriptions: Iterable[Subscription]) -> list[Subscription]:
+    return sorted(subscriptions, key=lambda each: each.last_data_at, reverse=True)
+
+
+async def _joins_the_line() -> None:
+    """Let a task that was just started run up to its request's place in the limiter's line, before the next starts.
+
+    Two tasks that become ready at once run in any order; one that becomes ready a round later runs later. Up to that
+    place nothing waits (a poll that finds no room in the app's buffer does, and then has no hurry).
+    """
+    await trio.lowlevel.checkpoint()
 
 
 async def _collect(runtime: "Runtime", subscription: "Subscription") -> None:
@@ -41,14 +61,27 @@ async def _collect(runtime: "Runtime", subscription: "Subscription") -> None:
         await trio.sleep_until(started_at + runtime.config.rest_fetch_interval)
 
 
-async def _testify(runtime: "Runtime", subscription: "Subscription") -> None:
-    """While a silence is examined, poll ahead of everything else.
+async def _testify(runtime: "Runtime", nursery: trio.Nursery) -> None:
+    """While a silence is examined, poll ahead of everything else, in rounds; who still waits for an answer is left out.
 
-    A task of its own, since a gap fill that hangs must not hold up the verdict.
+    Besides the tasks that collect, since a gap fill that hangs must not hold up the verdict.
     """
-    while not subscription.is_account and not subscription.ended:
-        if not runtime.verifying:
+    asked: set[Subscription] = set()
+
+    async def poll(subscription: Subscription) -> None:
+        try:
+            await runtime.collector.poll(subscription, Priority.VERIFY)
+        finally:
+            asked.discard(subscription)
+
+    while True:
+        next_round_at = float("inf")
+        if runtime.verifying:
+            next_round_at = trio.current_time() + runtime.config.rest_fetch_interval
+            for subscription in _most_recent_first(each for each in runtime.books.subscriptions if each not in asked):
+                if not subscription.is_account and runtime.exchange.has_history(subscription.stream):
+                    asked.add(subscription)
+                    nursery.start_soon(poll, subscription)
+                    await _joins_the_line()
+        with trio.move_on_at(next_round_at):
             await runtime.examined.wait()
-        started_at = trio.current_time()
-        await runtime.collector.poll(subscription, Priority.VERIFY)
-        await trio.sleep_until(started_at + runtime.config.rest_fetch_interval)

@@ -5,7 +5,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.simulator.conftest import error_of, served
+from tests.simulator.conftest import BTC, error_of, served
 
 
 async def test_failures_are_set_and_read_over_the_control_api(autojump_clock: MockClock) -> None:
@@ -31,6 +31,22 @@ async def test_failures_of_one_session_are_its_own(autojump_clock: MockClock) ->
         strange = "a/b ?%"
         await rest.put(url.format("a%2Fb%20%3F%25"), json={"pong_only": {"enabled": True}})
         assert world.exchange.failures.get(strange).pong_only is not None
+
+
+async def test_what_is_put_takes_effect_on_an_open_connection_of_its_session_alone(autojump_clock: MockClock) -> None:
+    async with served() as world, world.rest() as rest, world.welcomed("a") as client, world.welcomed("b") as other:
+        for each in (client, other):
+            await each.subscribe(BTC)
+        world.publish(1)
+        assert [await client.ids(1), await other.ids(1)] == [[1], [1]]
+        url = "/api/v1/simulator/sessions/a/failures"
+        await rest.put(url, json={"drop": {"enabled": True, "ids": [2]}, "duplicate": {"enabled": True, "ids": [3]}})
+        world.publish(2)
+        assert [await client.ids(2), await other.ids(2)] == [[3, 3], [2, 3]]
+        await rest.put(url, json={"disconnect": {"enabled": True, "after_messages": 1}})
+        world.publish(1)
+        assert await client.is_dropped()
+        assert await other.ids(1) == [4]
 
 
 @pytest.mark.parametrize(

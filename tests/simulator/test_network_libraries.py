@@ -1,6 +1,7 @@
 """Libraries that are written for real sockets run on virtual ones unchanged."""
 
 import ssl
+import threading
 
 import h11
 import httpx
@@ -18,6 +19,7 @@ from trio_websocket import (
 )
 
 from gapless.simulator.network import Direction, VirtualNetwork
+from tests.simulator.conftest import BTC, served
 
 HOST = "exchange.example"
 LATENCY_S = 0.25
@@ -40,6 +42,18 @@ async def test_trio_websocket_echoes(autojump_clock: MockClock) -> None:
             nursery.cancel_scope.cancel()
     assert network.open_sockets == 0
     assert not network.connections
+
+
+async def test_all_of_it_runs_without_a_thread(autojump_clock: MockClock) -> None:
+    """Names are resolved and sockets opened in the one thread there is; trio would keep one that it had used."""
+    before = threading.enumerate()
+    async with served(rate_per_s=10.0) as world, world.welcomed() as client, world.rest() as rest:
+        await client.subscribe(BTC)
+        assert len(await client.ids(20)) == 20
+        assert (await rest.get("/api/v1/prices?symbol=BTC/USD")).status_code == 200
+        with pytest.raises(httpx.ConnectError):
+            await rest.get(f"http://{HOST}:1/")
+        assert threading.enumerate() == before
 
 
 async def test_trio_websocket_sees_a_reset_and_a_refusal(autojump_clock: MockClock) -> None:

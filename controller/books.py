@@ -56,6 +56,7 @@ class Books:
             on_relief=self.announce_skipped,
             overflow=config.overflow,
             loss=self._conflated,
+            number_of=self._number_of,
         )
         self._in_sequence: Final = config.ordering == "sequence"
         self.reorder_window_s: Final = config.reorder_window
@@ -81,16 +82,15 @@ class Books:
 
     def _opened(self, stream: Stream) -> Subscription:
         is_account = self._exchange.is_account(stream)
+        rule = SequenceRule.CONTIGUOUS if is_account else self._exchange.sequence_rule(stream)
         return Subscription(
             stream=stream,
-            ledger=self._tracker.ledger(stream.channel, stream.symbol, self._rule(stream, is_account=is_account)),
+            ledger=self._tracker.ledger(stream.channel, stream.symbol, rule),
+            by_time=rule is SequenceRule.UNSEQUENCED,
             is_account=is_account,
             healable=self._reconciles and (is_account or self._exchange.has_history(stream)),
             generation=self.generation,
         )
-
-    def _rule(self, stream: Stream, *, is_account: bool) -> SequenceRule:
-        return SequenceRule.CONTIGUOUS if is_account else self._exchange.sequence_rule(stream)
 
     # -- desires -------------------------------------------------------------------------------------------------------
 
@@ -164,8 +164,8 @@ class Books:
         self, subscription: Subscription, datum: MarketUpdate | HistoryRow, source: Source, received_at: float
     ) -> None:
         """Hand one piece of market data to the app; the books have it already."""
-        if subscription.literal or self.epoch is None:
-            self._remember(subscription, datum)
+        if subscription.by_time or self.epoch is None:
+            self._remember(subscription, datum, source)
         else:
             subscription.last_timestamp = datum.timestamp
         event = notices.market_data(
@@ -197,21 +197,28 @@ class Books:
         first_missing = subscription.ledger.first_missing
         return sequence_id is not None and first_missing is not None and sequence_id > first_missing
 
-    def hand_over(self, subscription: Subscription) -> None:
-        """A hole is closed: what waited behind it alone need not wait."""
+    def hole_closed(self, subscription: Subscription) -> None:
+        """A hole, or a part of it, is no more: what waited behind it alone need not wait."""
+        ledger = subscription.ledger
+        if not ledger.gaps and not ledger.tentative:
+            subscription.hole_since = subscription.hole_until = ""
         if self._in_sequence:
-            first_missing = subscription.ledger.first_missing
+            first_missing = ledger.first_missing
             self.delivery.release(subscription, first_missing if first_missing is not None else 2**64)
+
+    def _number_of(self, datum: MarketData) -> int | None:
+        subscription = self.find(datum.channel, datum.symbol)
+        return datum.sequence_id if subscription is None or subscription.sequenced else None
 
     def _conflated(self, datum: MarketData, start: int, end: int) -> ContinuityLost:
         self.stats.ids_lost += end - start + 1
         stream = Stream(datum.channel, datum.symbol)
         return notices.continuity_lost(stream, datum.epoch, start, end, reason="conflated", at=self._wall_clock())
 
-    def _remember(self, subscription: Subscription, datum: MarketUpdate | HistoryRow) -> None:
-        at = instant(datum.timestamp)
-        subscription.remember((at, datum.price, datum.bid, datum.ask))
-        if at >= instant(subscription.last_timestamp):
+    def _remember(self, subscription: Subscription, datum: MarketUpdate | HistoryRow, source: Source) -> None:
+        key = subscription.row_key(datum)
+        subscription.remember(key, live=source is Source.LIVE)
+        if key[0] >= instant(subscription.last_timestamp):
             subscription.last_timestamp = datum.timestamp
 
     def deliver_account(
@@ -237,11 +244,16 @@ class Books:
         )
         self._deliver_in_turn(subscription, sequence_id, event)
 
+    def hole_opens(self, subscription: Subscription) -> None:
+        """Ids are being skipped: of a stream known by its times, note where the hole lies."""
+        subscription.hole_since = subscription.hole_since or subscription.last_timestamp or self.began_at
+        subscription.hole_until = subscription.last_live_timestamp
+
     def open_gap(self, subscription: Subscription, start: int, end: int, reason: str) -> None:
         """Announce a gap the ledger has opened, and see to it that somebody fills it or reports it lost."""
         stream = subscription.stream
         self.stats.gaps_found += 1
-        subscription.hole_since = subscription.hole_since or subscription.last_timestamp
+        self.hole_opens(subscription)
         logger.info("{}: gap {}..{} ({})", stream, start, end, reason)
         self.delivery.put(notices.gap_found(stream, self.epoch, start, end, reason=reason, at=self._wall_clock()))
         if not subscription.healable:
@@ -264,12 +276,7 @@ class Books:
             self.delivery.put(
                 notices.gap_filled(subscription.stream, self.epoch, start, end, reason=reason, at=self._wall_clock())
             )
-        self._close_hole(subscription)
-        self.hand_over(subscription)
-
-    def _close_hole(self, subscription: Subscription) -> None:
-        if not subscription.has_gap:
-            subscription.hole_since = ""
+        self.hole_closed(subscription)
 
     def lose(self, subscription: Subscription, ranges: Iterable[tuple[int, int | None]], reason: str) -> None:
         """Ids will never be delivered; the ledger has closed them already."""
@@ -281,8 +288,7 @@ class Books:
             self.delivery.put(
                 notices.continuity_lost(stream, self.epoch, start, end, reason=reason, at=self._wall_clock())
             )
-        self._close_hole(subscription)
-        self.hand_over(subscription)
+        self.hole_closed(subscription)
 
     def refuted(self, subscription: Subscription, start: int, end: int) -> None:
         """Ids that a corrupt jump had claimed were never issued: nobody waits for them any more."""
@@ -291,8 +297,7 @@ class Books:
         self.delivery.put(notices.gap_filled(stream, self.epoch, start, end, reason="refuted", at=self._wall_clock()))
         subscription.live_head = start - 1
         self.changed.notify()
-        self._close_hole(subscription)
-        self.hand_over(subscription)
+        self.hole_closed(subscription)
 
     def announce_skipped(self) -> None:
         """The overflow is over: the rest of each stream's gap becomes an event."""

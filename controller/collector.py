@@ -11,6 +11,8 @@ from gapless.controller.books import Books
 from gapless.controller.errors import CircuitOpenError, InvalidReplyError, RequestFailedError
 from gapless.controller.events import SnapshotMissed, Source
 from gapless.controller.exchange import Exchange, HistoryPage, HistoryQuery, RestReply
+from gapless.controller.instants import instant
+from gapless.controller.paging import next_query
 from gapless.controller.priority import Priority
 from gapless.controller.rest import RestClient
 from gapless.controller.rest_entry import enter_page, enter_snapshot
@@ -53,39 +55,81 @@ class Collector:
         if subscription.is_account:
             return not subscription.has_gap or await self.read_snapshot(subscription, Source.BACKFILL)
         while subscription.has_gap:
+            if subscription.by_time:
+                if not await self._fill_by_time(subscription):
+                    return False
+                continue
             before = (list(subscription.ledger.gaps), subscription.ledger.suspect)
             query = self._gap_query(subscription)
             entry, _page = await self._ask(subscription, query, Source.BACKFILL, Priority.GAP_FILL)
             if entry not in {Entry.ENTERED, Entry.FULL, Entry.NEW_EPOCH}:
                 return False
-            if before == (list(subscription.ledger.gaps), subscription.ledger.suspect):
+            if before == (list(subscription.ledger.gaps), subscription.ledger.suspect) and not subscription.by_time:
                 return False
+        return True
+
+    async def _fill_by_time(self, subscription: Subscription) -> bool:
+        """Ask for all that lies in the time of the holes: which ids that were, nobody can tell."""
+        ledger, resets = subscription.ledger, subscription.resets
+        holes = list(ledger.gaps)
+        since, until = subscription.hole_since, subscription.hole_until
+        query = HistoryQuery(
+            stream=subscription.stream,
+            limit=self._page_rows,
+            start_seq=holes[0][0],
+            end_seq=holes[-1][1],
+            start=since,
+            end=until if instant(until) > instant(since) else None,
+        )
+        if not await self._collect_by_time(subscription, query, Source.BACKFILL, Priority.GAP_FILL):
+            return False
+        if subscription.resets == resets:
+            # Where no time leads to the end of the holes, nothing has ended them yet.
+            self._books.lose(subscription, ledger.lose(holes[0][0], holes[-1][1]), "unverifiable")
+        return True
+
+    async def _collect_by_time(
+        self, subscription: Subscription, query: HistoryQuery, source: Source, priority: Priority
+    ) -> bool:
+        """Page after page until one is not full, or no time leads further."""
+        following: HistoryQuery | None = query
+        while following is not None and not subscription.ended:
+            entry, page = await self._ask(subscription, following, source, priority)
+            if entry is Entry.NEW_EPOCH or (entry is Entry.FULL and priority is not Priority.VERIFY):
+                continue
+            if entry is not Entry.ENTERED or page is None:
+                return False
+            try:
+                following = next_query(following, page, page_rows=self._page_rows, by_time=True)
+            except InvalidReplyError as error:
+                self._complain(subscription, error)
+                return True
         return True
 
     async def poll(self, subscription: Subscription, priority: Priority) -> bool:
         """Ask for what lies beyond the cursor, page by page, until caught up."""
         if subscription.is_account:
             return await self.read_snapshot(subscription, Source.POLL)
-        while True:
+        by_ids = not subscription.by_time
+        while by_ids:
             cursor = subscription.ledger.next_id
             # Without a cursor there is nothing to catch up with: one row tells where the venue stands.
             query = HistoryQuery(
-                stream=subscription.stream,
-                limit=1 if cursor is None and not subscription.literal else self._page_rows,
-                start_seq=cursor,
-                start=self._since(subscription),
+                stream=subscription.stream, limit=1 if cursor is None else self._page_rows, start_seq=cursor
             )
-            by_ids = not subscription.literal
             entry, page = await self._ask(subscription, query, Source.POLL, priority)
-            if by_ids and subscription.literal and entry is Entry.ENTERED:
-                continue
+            by_ids = not subscription.by_time
             if entry is Entry.NEW_EPOCH or (entry is Entry.FULL and priority is not Priority.VERIFY):
                 continue
             if entry is not Entry.ENTERED or page is None:
                 return False
             reached = subscription.ledger.next_id
-            if page.last_seq is None or reached is None or reached > page.last_seq or reached == cursor:
+            caught_up = page.last_seq is None or reached is None or reached > page.last_seq or reached == cursor
+            if by_ids and caught_up:
                 return True
+        since = subscription.last_timestamp or self._books.began_at
+        query = HistoryQuery(stream=subscription.stream, limit=self._page_rows, start=since)
+        return await self._collect_by_time(subscription, query, Source.POLL, priority)
 
     async def read_snapshot(self, subscription: Subscription, source: Source) -> bool:
         """Read the orders or balances. Refused, or failed too often: SnapshotMissed, and that is an end too."""
@@ -171,14 +215,7 @@ class Collector:
         start = gaps[0][0]
         last = start + self._page_rows - 1
         end = max(min(gap_end, last) for gap_start, gap_end in gaps if gap_start <= last)
-        since = subscription.hole_since or None if subscription.literal else None
-        return HistoryQuery(
-            stream=subscription.stream, limit=self._page_rows, start_seq=start, end_seq=end, start=since
-        )
-
-    def _since(self, subscription: Subscription) -> str | None:
-        """Where a stream known by its times alone is continued; None where ids tell."""
-        return subscription.last_timestamp or self._books.began_at if subscription.literal else None
+        return HistoryQuery(stream=subscription.stream, limit=self._page_rows, start_seq=start, end_seq=end)
 
     def _complain(self, subscription: Subscription, error: Exception) -> str:
         if isinstance(error, InvalidReplyError):

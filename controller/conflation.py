@@ -8,6 +8,9 @@ from gapless.controller.events import AnyEvent, ContinuityLost, MarketData
 Loss = Callable[[MarketData, int, int], ContinuityLost]
 """Makes the report that ids ``start..end`` of the stream and epoch of a datum will not be delivered."""
 
+NumberOf = Callable[[MarketData], int | None]
+"""The id by which a datum is missed if it is not delivered; None: it has none, or one that tells nothing."""
+
 _Group = tuple[str, str, str | None]
 """Channel, symbol, epoch."""
 
@@ -19,22 +22,29 @@ class _Dropped:
     ids: list[int] = field(default_factory=list)
 
 
-def conflated(events: Sequence[AnyEvent], loss: Loss) -> tuple[list[AnyEvent], int]:
+def sequence_id_of(datum: MarketData) -> int | None:
+    """The id that the venue gave."""
+    return datum.sequence_id
+
+
+def conflated(
+    events: Sequence[AnyEvent], loss: Loss, number_of: NumberOf = sequence_id_of
+) -> tuple[list[AnyEvent], int]:
     """The queue with only the latest of each stream's market data in it, and how many data were taken out.
 
     The latest is the highest id of the newest epoch, or for data without ids the last. What is taken out is reported in
     its place, in as few ranges as there are; the order of everything else stays.
     """
-    kept = _latest(events)
+    kept = _latest(events, number_of)
     dropped: dict[_Group, _Dropped] = {}
     count = 0
     for at, event in enumerate(events):
         if isinstance(event, MarketData) and kept[event.channel, event.symbol] != at:
             count += 1
-            if event.sequence_id is not None:
+            if (number := number_of(event)) is not None:
                 group = dropped.setdefault((event.channel, event.symbol, event.epoch), _Dropped())
                 group.last_at = at
-                group.ids.append(event.sequence_id)
+                group.ids.append(number)
     out: list[AnyEvent] = []
     for at, event in enumerate(events):
         if not isinstance(event, MarketData) or kept[event.channel, event.symbol] == at:
@@ -46,7 +56,7 @@ def conflated(events: Sequence[AnyEvent], loss: Loss) -> tuple[list[AnyEvent], i
     return out, count
 
 
-def _latest(events: Sequence[AnyEvent]) -> dict[tuple[str, str], int]:
+def _latest(events: Sequence[AnyEvent], number_of: NumberOf) -> dict[tuple[str, str], int]:
     """Where the datum stands that stays, per stream."""
     kept: dict[tuple[str, str], int] = {}
     for at, event in enumerate(events):
@@ -55,17 +65,15 @@ def _latest(events: Sequence[AnyEvent]) -> dict[tuple[str, str], int]:
         before = kept.get((event.channel, event.symbol))
         if before is not None:
             latest = events[before]
-            is_older = (
-                isinstance(latest, MarketData)
-                and latest.epoch == event.epoch
-                and event.sequence_id is not None
-                and latest.sequence_id is not None
-                and event.sequence_id < latest.sequence_id
-            )
-            if is_older:
+            if isinstance(latest, MarketData) and latest.epoch == event.epoch and _is_below(event, latest, number_of):
                 continue
         kept[event.channel, event.symbol] = at
     return kept
+
+
+def _is_below(datum: MarketData, other: MarketData, number_of: NumberOf) -> bool:
+    number, other_number = number_of(datum), number_of(other)
+    return number is not None and other_number is not None and number < other_number
 
 
 def ranges(ids: Iterable[int]) -> list[tuple[int, int]]:

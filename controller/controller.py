@@ -28,7 +28,7 @@ from gapless.controller.config import NetworkConfig
 from gapless.controller.delivery import Batches
 from gapless.controller.errors import ConfigurationError, ReconnectExhaustedError
 from gapless.controller.events import AnyEvent, ReconnectGaveUp, StateChanged
-from gapless.controller.exchange import Exchange, HistoryPage, HistoryQuery, HistoryRow
+from gapless.controller.exchange import Exchange, HistoryPage, HistoryQuery, HistoryRow, SequenceRule
 from gapless.controller.feed import LiveFeed
 from gapless.controller.groups import reraise, unwrapped
 from gapless.controller.heartbeat import HeartbeatManager
@@ -266,7 +266,10 @@ class ConnectionController:
             return exchange.decode_history(reply)
 
         page_rows = min(self._config.price_history_limit, exchange.page_rows_max)
-        return await price_history(fetch, stream, start=start, end=end, limit=limit, page_rows=page_rows)
+        by_time = exchange.sequence_rule(stream) is SequenceRule.UNSEQUENCED
+        return await price_history(
+            fetch, stream, start=start, end=end, limit=limit, page_rows=page_rows, by_time=by_time
+        )
 
     # -- figures ------------------------------------------------------------------------------------------------------
 

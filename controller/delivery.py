@@ -20,7 +20,7 @@ from typing import Final, Literal
 
 import trio
 
-from gapless.controller.conflation import Loss, conflated, ranges
+from gapless.controller.conflation import Loss, NumberOf, conflated, ranges, sequence_id_of
 from gapless.controller.errors import DeliveryOverflowError
 from gapless.controller.events import AnyEvent, BalanceUpdate, MarketData, OrderUpdate
 from gapless.controller.hold_back import Data, HoldBack
@@ -47,6 +47,7 @@ class DeliveryBuffer:
         on_relief: called when an overflow ends.
         overflow: what a full buffer leads to.
         loss: makes the report of conflated ids; needed with ``conflate``.
+        number_of: the id that is reported then.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class DeliveryBuffer:
         on_relief: Callable[[], None],
         overflow: Overflow = "refetch",
         loss: Loss | None = None,
+        number_of: NumberOf = sequence_id_of,
     ) -> None:
         self.capacity = capacity
         self.overflowing = False
@@ -63,6 +65,7 @@ class DeliveryBuffer:
         """Data taken out to make room."""
         self._overflow = overflow
         self._loss = loss
+        self._number_of = number_of
         self._on_relief = on_relief
         self._events: deque[AnyEvent] = deque()
         self._data_held = 0
@@ -163,7 +166,7 @@ class DeliveryBuffer:
 
     def _queue_is_full(self) -> None:
         if self._overflow == "conflate" and self._loss is not None:
-            kept, dropped = conflated(self._events, self._loss)
+            kept, dropped = conflated(self._events, self._loss, self._number_of)
             self._events = deque(kept)
             self._data_held -= dropped
             self.conflated += dropped

@@ -79,7 +79,9 @@ class LiveFeed:
         if subscription is None:
             return
         subscription.answered, subscription.rejected = True, False
-        if mark is not None:
+        if subscription.by_time:
+            subscription.need_not_show(subscription.last_timestamp)
+        if mark is not None and subscription.sequenced:
             self._owe_after(subscription, mark)
         self._books.changed.notify()
 
@@ -179,6 +181,7 @@ class LiveFeed:
             self._books.doubt(subscription, sequence_id)
         elif verdict is Verdict.JUMPED and ledger.last_gap is not None:
             if self._books.reorder_window_s:
+                self._books.hole_opens(subscription)
                 ledger.hesitate(now + self._books.reorder_window_s)
                 self._books.trim(subscription)
                 self._settle(subscription, now)
@@ -193,7 +196,7 @@ class LiveFeed:
             self._books.filled(subscription, [(sequence_id, sequence_id)], "live")
             self._books.trim(subscription)
         elif verdict is Verdict.REORDERED:
-            self._books.hand_over(subscription)
+            self._books.hole_closed(subscription)
 
     @property
     def settle_at(self) -> float:
@@ -236,8 +239,12 @@ class LiveFeed:
             subscription.skipped_from = sequence_id + 1
 
     def _unsequenced(self, subscription: Subscription, update: MarketUpdate, received_at: float) -> None:
+        subscription.live_seen = True
         if self._books.delivery.overflowing:
             self._drop(subscription, None)
+            return
+        if subscription.by_time and subscription.came_over_rest(update):
+            self._books.stats.duplicates += 1
             return
         self._books.stats.live += 1
         self._books.deliver(subscription, update, Source.LIVE, received_at)

@@ -7,6 +7,7 @@ from typing import Final
 from gapless.controller.errors import ConfigurationError, InvalidReplyError
 from gapless.controller.exchange import HistoryPage, HistoryQuery, HistoryRow
 from gapless.controller.instants import instant
+from gapless.controller.paging import next_query
 from gapless.controller.stream import Stream
 
 ROWS_MAX: Final = 1_000_000
@@ -17,12 +18,25 @@ Moment = datetime | str | None
 
 
 async def price_history(
-    fetch: FetchPage, stream: Stream, *, start: Moment, end: Moment, limit: int | None, page_rows: int
+    fetch: FetchPage,
+    stream: Stream,
+    *,
+    start: Moment,
+    end: Moment,
+    limit: int | None,
+    page_rows: int,
+    by_time: bool = False,
 ) -> list[HistoryRow]:
     """The rows of a range, oldest first, at most ``limit`` from its start.
 
-    Pages go on by id where the rows have ids, else by time: the next page begins at the last instant, and what was
-    there already is dropped.
+    Args:
+        fetch: gets one page.
+        stream: whose history.
+        start: where the range begins; None: with the oldest row.
+        end: where it ends, inclusive; None: with the newest row.
+        limit: rows; None: all.
+        page_rows: rows of one page.
+        by_time: whether the ids of this stream tell nothing, so that pages go on by time though rows have ids.
 
     Raises:
         ConfigurationError: a bound or the limit cannot be meant.
@@ -37,42 +51,27 @@ async def price_history(
         raise ConfigurationError(f"limit = {limit} is not allowed: expected 1 to {ROWS_MAX} rows, or None for all")
     rows: list[HistoryRow] = []
     wanted = ROWS_MAX + 1 if limit is None else limit
-    query = HistoryQuery(stream=stream, limit=min(page_rows, wanted), start=first, end=last)
+    query: HistoryQuery | None = HistoryQuery(stream=stream, limit=min(page_rows, wanted), start=first, end=last)
     epoch: str | None = None
-    while True:
+    while query is not None:
         page = await fetch(query)
         if rows and page.epoch != epoch:
             raise InvalidReplyError(f"{stream}: the venue went from epoch {epoch} to {page.epoch} between two pages")
         epoch = page.epoch
-        fresh = _fresh(rows, page)
-        rows += fresh[: wanted - len(rows)]
+        rows += _fresh(rows, page, by_time=by_time)[: wanted - len(rows)]
         if len(rows) > ROWS_MAX:
             raise InvalidReplyError(
                 f"{stream}: more than {ROWS_MAX} rows lie in the range; ask for less, or set a limit"
             )
-        # A page that is not full is the last one.
-        if len(page.rows) < query.limit or len(rows) >= wanted:
-            return rows
-        if not fresh:
-            raise InvalidReplyError(
-                f"{stream}: a page of {query.limit} rows holds one instant, {page.rows[-1].timestamp}, alone: "
-                "no time leads beyond it"
-            )
-        query = _next(query, rows[-1], page_rows)
+        if len(rows) >= wanted:
+            break
+        query = next_query(query, page, page_rows=page_rows, by_time=by_time)
+    return rows
 
 
-def _next(query: HistoryQuery, last: HistoryRow, page_rows: int) -> HistoryQuery:
-    """By id, the rest fits any page; by time, the last instant comes again and takes room."""
-    if last.sequence_id is not None:
-        return HistoryQuery(
-            stream=query.stream, limit=page_rows, start_seq=last.sequence_id + 1, start=query.start, end=query.end
-        )
-    return HistoryQuery(stream=query.stream, limit=page_rows, start=last.timestamp, end=query.end)
-
-
-def _fresh(rows: list[HistoryRow], page: HistoryPage) -> list[HistoryRow]:
+def _fresh(rows: list[HistoryRow], page: HistoryPage, *, by_time: bool) -> list[HistoryRow]:
     """What of a page was not there already."""
-    if not rows or not page.rows or page.rows[0].sequence_id is not None:
+    if not rows or not page.rows or (page.rows[0].sequence_id is not None and not by_time):
         return list(page.rows)
     at = instant(rows[-1].timestamp)
     have: list[HistoryRow] = []

@@ -16,7 +16,7 @@ from gapless.controller.answer import Answer, Entry
 from gapless.controller.books import Books
 from gapless.controller.events import Source
 from gapless.controller.exchange import HistoryRow, Snapshot
-from gapless.controller.literal_rows import enter_rows_without_ids
+from gapless.controller.rows_by_time import enter_rows_by_time
 from gapless.controller.subscription import Asked, Subscription
 from gapless.controller.verdict import DELIVERED, Verdict
 
@@ -38,8 +38,8 @@ def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entr
         gap = ledger.resolve_suspect(page.last_seq)
         if gap is not None:
             books.open_gap(subscription, *gap, "confirmed_jump")
-    if page.rows and all(row.sequence_id is None for row in page.rows):
-        return enter_rows_without_ids(books, subscription, answer)
+    if not subscription.sequenced or (page.rows and all(row.sequence_id is None for row in page.rows)):
+        return enter_rows_by_time(books, subscription, answer)
     if ledger.next_id is None:
         if page.last_seq is not None:
             ledger.start_at(page.last_seq + 1)

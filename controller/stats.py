@@ -16,7 +16,7 @@ class FeedStats:
     polled: int = 0
     """Market data delivered from REST while live data did not flow."""
     duplicates: int = 0
-    """Ids dropped because they were delivered before, reported lost, or never owed."""
+    """Live data dropped because it was delivered before, reported lost, or never owed."""
     reordered: int = 0
     """Ids that came late, within the reorder window."""
     skipped: int = 0

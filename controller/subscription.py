@@ -3,15 +3,16 @@
 from dataclasses import dataclass, field
 from itertools import count
 
-from gapless.controller.exchange import HistoryPage, SequenceRule
+from gapless.controller.exchange import HistoryPage, HistoryRow, SequenceRule
+from gapless.controller.instants import instant
 from gapless.controller.stream import Stream
 from gapless.controller.stream_ledger import StreamLedger
 
-RowKey = tuple[float, float, float | None, float | None]
-"""Unix seconds, price, bid, ask."""
+RowKey = tuple[float, float, float | None, float | None, int | None]
+"""Unix seconds, price, bid, ask; and the id, where it is no more than a mark to tell two rows apart."""
 
 REPEATS_REMEMBERED = 10_000
-"""Rows without ids remembered per stream, so that exact repeats can be dropped: ten pages."""
+"""Rows remembered per stream that is known by its times alone, so that exact repeats can be dropped: ten pages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,17 +67,20 @@ class Subscription:
     live_count: int = 0
     """Live data so far, of any generation."""
     last_live_timestamp: str = ""
-    """The venue's time of the last live datum."""
+    """The venue's time of the last live datum, or by time of something newer that the socket need not show."""
+    by_time: bool = False
+    """Whether only times tell the rows of REST apart: they have no ids, or ids that tell nothing."""
     hole_since: str = ""
-    """The venue's time before the oldest open gap, for a stream whose REST rows have no ids."""
-    literal: bool = False
-    """Whether REST gives rows without ids."""
+    """The venue's time before the oldest hole, for a stream known by its times."""
+    hole_until: str = ""
+    """The venue's time of what revealed the newest hole."""
     skipped_from: int | None = None
     """The first id of an overflow's gap that no event has announced yet."""
     skipped_to: int = 0
     """The last id of that gap."""
-    repeats: dict[RowKey, None] = field(default_factory=dict)
-    """Recent rows of a venue without ids or epochs, oldest first."""
+    repeats: dict[RowKey, bool] = field(default_factory=dict)
+    """Recent data of a stream known by its times, or of a venue without epochs, oldest first; whether REST alone has
+    shown it so far."""
 
     # Of this connection generation.
     generation: int = 0
@@ -87,6 +91,8 @@ class Subscription:
     """The highest id this socket delivered, or its subscription mark."""
     live_seen: bool = False
     """Whether this socket has delivered anything."""
+    rest_caught_up: bool = False
+    """Whether REST, asked after the subscription, told all there was: what is newer, the socket must show."""
     snapshot_done: bool = False
     """Read, refused, or failed too often."""
     snapshot_failures: int = 0
@@ -114,15 +120,33 @@ class Subscription:
         self.rejected = False
         self.live_head = None
         self.live_seen = False
+        self.rest_caught_up = False
         self.snapshot_done = False
         self.snapshot_failures = 0
         self.missed_updates = 0
 
-    def remember(self, key: RowKey) -> None:
+    def row_key(self, row: HistoryRow) -> RowKey:
+        """What makes a row the exact repeat of another; where ids count, those of REST may be missing."""
+        return (instant(row.timestamp), row.price, row.bid, row.ask, None if self.sequenced else row.sequence_id)
+
+    def remember(self, key: RowKey, *, live: bool) -> None:
         """Note a delivered row, so that an exact repeat can be dropped."""
-        self.repeats[key] = None
+        self.repeats[key] = not live
         if len(self.repeats) > REPEATS_REMEMBERED:
             del self.repeats[next(iter(self.repeats))]
+
+    def came_over_rest(self, row: HistoryRow) -> bool:
+        """Whether REST was faster with what the socket shows now; true once for each row of REST."""
+        key = self.row_key(row)
+        if not self.repeats.get(key):
+            return False
+        self.repeats[key] = False
+        return True
+
+    def need_not_show(self, timestamp: str) -> None:
+        """REST told it before the socket had to: that the socket does not is no sign of its death."""
+        if instant(timestamp) > instant(self.last_live_timestamp):
+            self.last_live_timestamp = timestamp
 
     def asked(self, now: float) -> Asked:
         """What to compare a reply with that is requested now."""
@@ -139,19 +163,22 @@ class Subscription:
 
     def is_covered_by(self, asked: Asked) -> bool:
         """Whether a snapshot asked for then knows all that this generation's updates will not tell."""
-        return (
-            asked.acknowledged and asked.generation == self.generation and asked.missed_updates == self.missed_updates
-        )
+        return self.was_subscribed_by(asked) and asked.missed_updates == self.missed_updates
+
+    def was_subscribed_by(self, asked: Asked) -> bool:
+        """Whether the request left after this generation's subscription."""
+        return asked.acknowledged and asked.generation == self.generation
 
     def heard(self, page: HistoryPage, asked: Asked) -> None:
         """Remember the newest thing REST said."""
         timestamp = page.rows[-1].timestamp if page.rows else ""
-        self.rest_head = RestHead(last_seq=page.last_seq, epoch=page.epoch, timestamp=timestamp, asked_at=asked.at)
+        last_seq = page.last_seq if self.sequenced else None
+        self.rest_head = RestHead(last_seq=last_seq, epoch=page.epoch, timestamp=timestamp, asked_at=asked.at)
 
     @property
     def has_gap(self) -> bool:
-        """Whether something is owed and missing, or a suspect id waits for REST's word."""
-        return len(self.ledger.gaps) > 0 or (self.healable and self.ledger.suspect is not None)
+        """Whether something is owed and missing, or a suspect id waits for REST's word, where it can have one."""
+        return len(self.ledger.gaps) > 0 or (self.healable and not self.by_time and self.ledger.suspect is not None)
 
     @property
     def is_whole(self) -> bool:

@@ -55,6 +55,17 @@ async def test_paging_by_time_repeats_the_last_instant_and_drops_what_it_has(aut
     assert starts == [None, *(f"2026-01-01T00:00:0{at}Z" for at in (1, 2, 4))]
 
 
+async def test_ids_that_tell_nothing_do_not_lead_from_page_to_page(autojump_clock: MockClock) -> None:
+    venue = Literal([0, 1, 1, 1, 2, 3, 3, 4])
+    venue.rows = [
+        HistoryRow(timestamp=row.timestamp, price=row.price, sequence_id=100 - number)
+        for number, row in enumerate(venue.rows)
+    ]
+    rows = await price_history(venue.fetch, TICKER, start=None, end=None, limit=None, page_rows=4, by_time=True)
+    assert rows == venue.rows
+    assert {query.start_seq for query in venue.asked} == {None}
+
+
 async def test_more_rows_of_one_instant_than_a_page_holds_is_an_error_not_a_loop(autojump_clock: MockClock) -> None:
     venue = Literal([0, 1, 1, 1, 1, 1, 2])
     with pytest.raises(InvalidReplyError, match="a page of 4 rows holds one instant, 2026-01-01T00:00:01Z, alone"):

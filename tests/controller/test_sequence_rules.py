@@ -370,7 +370,7 @@ async def test_an_outage_of_a_sparse_stream_is_asked_for(rule: SequenceRule, aut
 
 
 async def test_an_unsequenced_stream_is_delivered_as_it_comes(autojump_clock: MockClock) -> None:
-    book = Book([1, 2, 3])
+    book = Book([1, 2])
 
     async def script(socket: Socket, _number: int) -> None:
         await socket.welcome()

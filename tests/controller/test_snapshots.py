@@ -119,6 +119,6 @@ async def test_an_update_without_an_id_that_did_not_fit_makes_the_snapshot_be_re
         broker.burst.set()
         await trio.sleep(1.0)
         assert controller.stats.skipped > 0
-        assert controller.state is State.RESYNCING
+        assert controller.history[-1].after.name == "RESYNCING"
         assert await filled_as_the_app_knows(controller) == broker.filled
-        assert controller.state is State.CONNECTED
+        assert controller.history[-1].after.name == "CONNECTED"

@@ -5,8 +5,8 @@ lies in an open gap, or ahead of the cursor, until it is delivered or reported: 
 
 Two sides enter here: :mod:`gapless.controller.feed` what the socket says, :mod:`gapless.controller.rest_entry` what
 REST answers. Methods by kind. Desires: desire, renounce, ask_again. Questions: find, subscriptions, market_desired,
-all_answered, whole, has_gap, epoch_was_left. Data: deliver, deliver_account. Continuity: open_gap, filled, lose, doubt,
-announce_skipped, rejected. Epochs: enter_epoch, restart.
+all_answered, whole, has_gap, epoch_was_left. Data: deliver, deliver_account. Continuity: hole_opens, open_gap, trim,
+filled, lose, refuted, hole_closed, announce_skipped, doubt, outdated, rejected. Epochs: enter_epoch, restart.
 """
 
 from collections import deque
@@ -20,13 +20,13 @@ from gapless.controller.config import NetworkConfig
 from gapless.controller.delivery import DeliveryBuffer
 from gapless.controller.events import Balance, ContinuityLost, MarketData, Order, Source
 from gapless.controller.exchange import Exchange, HistoryRow, MarketUpdate, SequenceRule
-from gapless.controller.hold_back import Data
 from gapless.controller.instants import instant, rfc3339
 from gapless.controller.sequence_tracker import SequenceTracker
 from gapless.controller.signal import Signal
 from gapless.controller.stats import FeedStats
 from gapless.controller.stream import Stream
 from gapless.controller.subscription import Subscription
+from gapless.controller.turns import Turns
 
 _EPOCHS_REMEMBERED: Final = 64
 """Epochs already left, so that a late reply cannot bring one back. A venue restarts a few times a day at most."""
@@ -58,7 +58,7 @@ class Books:
             loss=self._conflated,
             number_of=self._number_of,
         )
-        self._in_sequence: Final = config.ordering == "sequence"
+        self.turns: Final = Turns(self.delivery, in_sequence=config.ordering == "sequence")
         self.reorder_window_s: Final = config.reorder_window
         self.stats: Final = FeedStats()
         self.changed: Final = Signal()
@@ -176,35 +176,7 @@ class Books:
             generation=self.generation,
             received_at=received_at,
         )
-        self._deliver_in_turn(subscription, datum.sequence_id, event)
-
-    def _deliver_in_turn(self, subscription: Subscription, sequence_id: int | None, event: Data) -> None:
-        if not self._in_sequence or sequence_id is None:
-            self.delivery.put_data(event)
-        elif self._must_wait(subscription, sequence_id):
-            self.delivery.hold_back(subscription, sequence_id, event)
-        else:
-            # One page may fill several holes: what waited between them goes before.
-            self.delivery.release(subscription, sequence_id)
-            self.delivery.put_data(event)
-
-    def room_for(self, subscription: Subscription, sequence_id: int) -> int:
-        """How many more data fit where this id would go: to the app, or behind a gap."""
-        waits = self._in_sequence and self._must_wait(subscription, sequence_id)
-        return self.delivery.hold_room if waits else self.delivery.room
-
-    def _must_wait(self, subscription: Subscription, sequence_id: int | None) -> bool:
-        first_missing = subscription.ledger.first_missing
-        return sequence_id is not None and first_missing is not None and sequence_id > first_missing
-
-    def hole_closed(self, subscription: Subscription) -> None:
-        """A hole, or a part of it, is no more: what waited behind it alone need not wait."""
-        ledger = subscription.ledger
-        if not ledger.gaps and not ledger.tentative:
-            subscription.hole_since = subscription.hole_until = ""
-        if self._in_sequence:
-            first_missing = ledger.first_missing
-            self.delivery.release(subscription, first_missing if first_missing is not None else 2**64)
+        self.turns.deliver(subscription, datum.sequence_id, event)
 
     def _number_of(self, datum: MarketData) -> int | None:
         subscription = self.find(datum.channel, datum.symbol)
@@ -242,12 +214,18 @@ class Books:
             generation=self.generation,
             received_at=at,
         )
-        self._deliver_in_turn(subscription, sequence_id, event)
+        self.turns.deliver(subscription, sequence_id, event)
 
     def hole_opens(self, subscription: Subscription) -> None:
         """Ids are being skipped: of a stream known by its times, note where the hole lies."""
         subscription.hole_since = subscription.hole_since or subscription.last_timestamp or self.began_at
         subscription.hole_until = subscription.last_live_timestamp
+
+    def hole_closed(self, subscription: Subscription) -> None:
+        """A hole, or a part of it, is no more."""
+        if not subscription.ledger.gaps and not subscription.ledger.tentative:
+            subscription.hole_since = subscription.hole_until = ""
+        self.turns.free(subscription)
 
     def open_gap(self, subscription: Subscription, start: int, end: int, reason: str) -> None:
         """Announce a gap the ledger has opened, and see to it that somebody fills it or reports it lost."""

@@ -118,7 +118,7 @@ def _enter_rows(books: Books, subscription: Subscription, answer: Answer) -> int
     if ledger.is_sparse and answer.page.first_seq is not None:
         books.lose(subscription, ledger.lose(0, answer.page.first_seq - 1), "evicted")
     for number, row in _wanted(answer):
-        if books.room_for(subscription, number) <= 0:
+        if books.turns.room_for(subscription, number) <= 0:
             stopped_at = number - 1
             break
         if ledger.is_sparse:

@@ -1,0 +1,47 @@
+"""When a piece of data is handed over: as it arrives, or in its turn, after whatever is missing before it. No I/O."""
+
+from gapless.controller.delivery import DeliveryBuffer
+from gapless.controller.hold_back import Data
+from gapless.controller.subscription import Subscription
+
+_ALL = 2**64
+"""Above any id."""
+
+
+class Turns:
+    """The way of data from the books into the buffer.
+
+    Args:
+        delivery: the buffer.
+        in_sequence: whether what lies behind a hole waits.
+    """
+
+    def __init__(self, delivery: DeliveryBuffer, *, in_sequence: bool) -> None:
+        self._delivery = delivery
+        self._in_sequence = in_sequence
+
+    def deliver(self, subscription: Subscription, sequence_id: int | None, event: Data) -> None:
+        """Hand one piece over, or hold it back."""
+        if not self._in_sequence or sequence_id is None:
+            self._delivery.put_data(event)
+        elif self._must_wait(subscription, sequence_id):
+            self._delivery.hold_back(subscription, sequence_id, event)
+        else:
+            # One page may fill several holes: what waited between them goes before.
+            self._delivery.release(subscription, sequence_id)
+            self._delivery.put_data(event)
+
+    def free(self, subscription: Subscription) -> None:
+        """A hole, or a part of it, is no more: what waited behind it alone need not wait."""
+        if self._in_sequence:
+            first_missing = subscription.ledger.first_missing
+            self._delivery.release(subscription, first_missing if first_missing is not None else _ALL)
+
+    def room_for(self, subscription: Subscription, sequence_id: int) -> int:
+        """How many more data fit where this id would go: to the app, or behind a hole."""
+        waits = self._in_sequence and self._must_wait(subscription, sequence_id)
+        return self._delivery.hold_room if waits else self._delivery.room
+
+    def _must_wait(self, subscription: Subscription, sequence_id: int) -> bool:
+        first_missing = subscription.ledger.first_missing
+        return first_missing is not None and sequence_id > first_missing

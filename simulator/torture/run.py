@@ -29,8 +29,8 @@ Log = Callable[[float, str], None]
 
 _SETTLED_S: Final = 0.3
 """After a transition, what should run runs and the rest is gone: activities end at once, sockets within 0.1 s."""
-_TASKS_MAX: Final = 150
-"""The exchange's included: a few for each connection and request."""
+_TASKS_MAX: Final = 60
+"""Of the controller: seven activities, three for a socket and for its successor, a few for each of five streams."""
 _LEFT_WITHIN_S: Final = 0.5
 _GIVE_IN_S: Final = 5.0
 """How long an app waits before it asks again, once the controller has given up."""
@@ -176,7 +176,7 @@ class _World:
             stage.heal()
             self._say("everybody behaves")
             await self._converge(stage)
-            stage.market.is_open = False
+            stage.market.close()
             await self._settle(stage)
             nursery.cancel_scope.cancel()
 

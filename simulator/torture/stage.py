@@ -41,6 +41,12 @@ class Market:
             if self.pace and self.is_open and not self.exchange.is_down:
                 self.burst()
 
+    def close(self) -> None:
+        """Nothing more is issued, after one last datum on each stream: it shows whether the one before it was lost."""
+        self.is_open = False
+        for stream in self.streams:
+            self.exchange.publish(stream.channel, stream.symbol)
+
     def burst(self, trades: int = _BURST) -> None:
         """Several at one instant, each on a stream of its own choice."""
         for _ in range(trades):

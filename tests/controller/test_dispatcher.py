@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gapless.controller.supervisor import Claim, Lease, Runner, Supervisor
-from gapless.states import Activity, Row, State, Trigger, MalformedTableError
+from gapless.states import Activity, MalformedTableError, Row, State, Trigger
 
 
 class Stage:

@@ -169,6 +169,7 @@ def test_what_is_overdue_is_a_gap() -> None:
 
 def test_tentative_jumps_take_half_of_the_room_and_with_the_gaps_no_more_than_all_of_it() -> None:
     books = StreamLedger(intervals_max=4)
+    given_up: list[tuple[int, int]] = []
     for number in range(1, 20, 2):
         if books.accept(number) is JUMPED:
             books.hesitate(until=100.0)

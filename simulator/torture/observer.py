@@ -85,6 +85,9 @@ class Watch:
     def told_to_wait(self, now: float, until: float) -> None:
         """The venue said, by a refused handshake or a GOODBYE, that it is not to be dialled before ``until``."""
 
+    def pinged(self, now: float) -> None:
+        """A PING left."""
+
     def acknowledged(self, now: float, stream: Stream, epoch: str, mark: int, sent_at: float) -> None:
         """The venue answered a SUBSCRIBE sent at ``sent_at``: ids above ``mark`` will come by this socket."""
 
@@ -118,6 +121,7 @@ class Watches:
         self.opened = self._fan("opened")
         self.closed = self._fan("closed")
         self.told_to_wait = self._fan("told_to_wait")
+        self.pinged = self._fan("pinged")
         self.acknowledged = self._fan("acknowledged")
         self.heard = self._fan("heard")
         self.asked = self._fan("asked")

@@ -18,7 +18,7 @@ from gapless.simulator.torture.client import open_client
 from gapless.simulator.torture.determinism import deterministic
 from gapless.simulator.torture.oracle import Oracle
 from gapless.simulator.torture.outcome import Outcome
-from gapless.simulator.torture.plan import CONVERGE_S, SETTLE_S, Plan, Terms, draw
+from gapless.simulator.torture.plan import CONVERGE_S, SETTLE_S, Plan, Strike, Terms, draw
 from gapless.simulator.torture.stage import Manners, Market, Stage
 from gapless.simulator.torture.taps import tapped_client
 from gapless.simulator.torture.wishes import Wishes
@@ -35,6 +35,10 @@ _LEFT_WITHIN_S: Final = 0.5
 _GIVE_IN_S: Final = 5.0
 """How long an app waits before it asks again, once the controller has given up."""
 _MOVES_KEPT: Final = 20
+_HARMLESS: Final = frozenset({"quiet_market", "burst", "account_activity", "wall_clock_set"})
+"""Fault classes that are none: the world is well, and lively or quiet."""
+_PEACE_AFTER_S: Final = 120.0
+"""After the last trouble: any silence that began in it has been found, examined and recovered from by then."""
 
 
 def run_seed(seed: int, terms: Terms, log: Log | None = None) -> Outcome:
@@ -76,6 +80,8 @@ class _World:
         self._gave_up = trio.Event()
         self._last_move_at = 0.0
         self._has_moved = trio.Event()
+        self._troubles = 0
+        self._trouble_at = 0.0
 
     def outcome(self, *, cpu_s: float) -> Outcome:
         return Outcome(
@@ -119,7 +125,14 @@ class _World:
         for stream in plan.streams:
             wishes.ask(stream, trio.current_time())
         manners = Manners()
-        oracle = Oracle(plan.config, exchange, wishes, held=lambda: manners.held, tasks_max=_TASKS_MAX)
+        oracle = Oracle(
+            plan.config,
+            exchange,
+            wishes,
+            held=lambda: manners.held,
+            is_peace=self._is_peace,
+            tasks_max=_TASKS_MAX,
+        )
         http = tapped_client(oracle.watches, plan.config.rest_timeout)
         client = open_client(
             plan,
@@ -185,8 +198,19 @@ class _World:
             for each in self._plan.strikes:
                 await trio.sleep_until(each.at_s)
                 self._say(f"fault {each.fault} for {each.duration_s:.1f} s")
-                nursery.start_soon(FAULTS[each.fault].strike, stage, Random(each.seed), each.duration_s)  # noqa: S311
+                nursery.start_soon(self._strike_once, stage, each)
             await trio.sleep_until(self._plan.faulty_s)
+
+    async def _strike_once(self, stage: Stage, strike: Strike) -> None:
+        is_trouble = strike.fault not in _HARMLESS
+        self._troubles += is_trouble
+        await FAULTS[strike.fault].strike(stage, Random(strike.seed), strike.duration_s)  # noqa: S311
+        self._troubles -= is_trouble
+        if is_trouble:
+            self._trouble_at = trio.current_time()
+
+    def _is_peace(self) -> bool:
+        return not self._troubles and trio.current_time() - self._trouble_at > _PEACE_AFTER_S
 
     async def _converge(self, stage: Stage) -> None:
         controller = stage.controller

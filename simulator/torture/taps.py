@@ -133,6 +133,8 @@ class _Tapped:
     async def send(self, frame: str) -> None:
         if '"SUBSCRIBE"' in frame:
             self._sent_at[_subscribe.decode(frame).request_id] = trio.current_time()
+        elif '"PING"' in frame:
+            self._watches.pinged(trio.current_time())
         await self._inner.send(frame)
 
 

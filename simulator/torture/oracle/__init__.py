@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from gapless.controller import NetworkConfig
 from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.torture.observer import Watch, Watches
+from gapless.simulator.torture.oracle.accounts import AccountsAgree
 from gapless.simulator.torture.oracle.budget import (
     AttemptsAreBounded,
     InsideTheWindow,
@@ -13,6 +14,7 @@ from gapless.simulator.torture.oracle.budget import (
     RetryAfterIsAFloor,
 )
 from gapless.simulator.torture.oracle.contract import BoundedQueue, ExactlyOnce, GapsAreClosed, InOrder
+from gapless.simulator.torture.oracle.heartbeat import NoVerdictInPeace, PingsByTheClock
 from gapless.simulator.torture.oracle.machine import LegalSteps, NothingOfTheDead, OneOwner, RunsAsStated
 from gapless.simulator.torture.oracle.silence import NoFalseSilence, RestTakesOver, SilenceIsFound
 from gapless.simulator.torture.wishes import Wishes
@@ -23,6 +25,7 @@ class Oracle:
 
     Args:
         held: how many events wait for the app.
+        is_peace: whether nothing is wrong, and has not been for a while.
         tasks_max: how many tasks may run, the exchange's included.
     """
 
@@ -33,6 +36,7 @@ class Oracle:
         wishes: Wishes,
         *,
         held: Callable[[], int],
+        is_peace: Callable[[], bool],
         tasks_max: int,
     ) -> None:
         self._exactly_once = ExactlyOnce(exchange, wishes)
@@ -50,6 +54,9 @@ class Oracle:
             InsideTheWindow(config),
             RetryAfterIsAFloor(config),
             AttemptsAreBounded(),
+            PingsByTheClock(config),
+            NoVerdictInPeace(config, is_peace),
+            AccountsAgree(exchange, wishes),
             NoIdlePolling(config, wishes.by_stream),
             BoundedQueue(config, held),
         ]

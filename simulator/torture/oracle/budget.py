@@ -43,11 +43,12 @@ class RetryAfterIsAFloor(Watch):
         super().__init__()
         self._pause_s = config.rate_limit_initial_backoff
         self._not_before = float("-inf")
+        self._told_at = float("-inf")
         self._why = ""
 
     def asked(self, now: float, request: Asked) -> None:
-        """Compare with what was asked for."""
-        if now < self._not_before - _EPSILON_S:
+        """Compare with what was asked for; what leaves in the instant in which it is asked for could not know."""
+        if self._told_at < now < self._not_before - _EPSILON_S:
             self.broken(now, f"{request.path} left {self._not_before - now:.3f} s too early: {self._why}")
 
     def answered(self, now: float, reply: Answered) -> None:
@@ -57,6 +58,7 @@ class RetryAfterIsAFloor(Watch):
             asked_s = max(asked_s, self._pause_s)
         if asked_s and now + asked_s > self._not_before:
             self._not_before = now + asked_s
+            self._told_at = now
             self._why = f"HTTP {reply.status} at {now:.3f} s asked for {asked_s:g} s"
 
 

@@ -251,8 +251,9 @@ class Books:
         self.changed.notify()
         for start, end in ranges:
             self.stats.ids_filled += end - start + 1
-            self.delivery.put(
-                notices.gap_filled(subscription.stream, self.epoch, start, end, reason=reason, at=self._wall_clock())
+            self.turns.tell(
+                subscription,
+                notices.gap_filled(subscription.stream, self.epoch, start, end, reason=reason, at=self._wall_clock()),
             )
         self.hole_closed(subscription)
 

@@ -22,7 +22,7 @@ import trio
 
 from gapless.controller.conflation import Loss, NumberOf, conflated, ranges, sequence_id_of
 from gapless.controller.errors import DeliveryOverflowError
-from gapless.controller.events import AnyEvent, BalanceUpdate, MarketData, OrderUpdate
+from gapless.controller.events import AnyEvent, BalanceUpdate, GapFilled, MarketData, OrderUpdate
 from gapless.controller.hold_back import Data, HoldBack
 from gapless.controller.signal import Signal
 
@@ -123,17 +123,27 @@ class DeliveryBuffer:
         if self.hold_room > 0:
             return
         if self._overflow == "conflate" and self._loss is not None:
-            for datum, ids in self._held_back.keep_latest():
+            words, gone = self._held_back.keep_latest()
+            for word in words:
+                self.put(word)
+            for datum, ids in gone:
                 self.conflated += len(ids)
                 for start, end in ranges(ids):
                     self.put(self._loss(datum, start, end))
         if len(self._held_back) > self.capacity // 2:
             self._hold_full = self.overflowing = True
 
+    def hold_word_back(self, stream: Hashable, word: GapFilled) -> None:
+        """Keep the word on ids that are held back, until they go."""
+        self._held_back.keep_word(stream, word)
+
     def release(self, stream: Hashable, below: int) -> None:
         """Hand over what was held back of a stream below an id, in order."""
         for event in self._held_back.release(stream, below):
-            self.put_data(event)
+            if isinstance(event, GapFilled):
+                self.put(event)
+            else:
+                self.put_data(event)
         if self._hold_full and len(self._held_back) <= self.capacity // 2:
             self._hold_full = False
             self._relieve()

@@ -1,19 +1,19 @@
 """Data that waits for what lies before it, per stream, in the order of its ids. Pure."""
 
 from collections.abc import Hashable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 
-from gapless.controller.events import BalanceUpdate, MarketData, OrderUpdate
+from gapless.controller.events import BalanceUpdate, GapFilled, MarketData, OrderUpdate
 
 Data = MarketData | OrderUpdate | BalanceUpdate
 
 
 class HoldBack:
-    """What ``ordering="sequence"`` does not hand over yet."""
+    """What ``ordering="sequence"`` does not hand over yet: data, and after it the word that it filled a gap."""
 
     def __init__(self) -> None:
-        self._held: dict[Hashable, list[tuple[int, int, Data]]] = {}
+        self._held: dict[Hashable, list[tuple[int, int, Data | GapFilled]]] = {}
         self._arrivals = count()
         self._size = 0
 
@@ -26,27 +26,41 @@ class HoldBack:
         heappush(self._held.setdefault(stream, []), (sequence_id, next(self._arrivals), event))
         self._size += 1
 
-    def release(self, stream: Hashable, below: int) -> list[Data]:
+    def keep_word(self, stream: Hashable, word: GapFilled) -> None:
+        """Hold back the word on ids that are all held back."""
+        heappush(self._held.setdefault(stream, []), (word.end_seq, next(self._arrivals), word))
+
+    def release(self, stream: Hashable, below: int) -> list[Data | GapFilled]:
         """Take out what lies below an id, ascending: nothing before it is missing any more."""
         held = self._held.get(stream)
         if not held:
             return []
-        freed: list[Data] = []
+        freed: list[Data | GapFilled] = []
         while held and held[0][0] < below:
             freed.append(heappop(held)[2])
-        self._size -= len(freed)
+        self._size -= sum(1 for each in freed if not isinstance(each, GapFilled))
         if not held:
             del self._held[stream]
         return freed
 
-    def keep_latest(self) -> list[tuple[MarketData, list[int]]]:
-        """Of each stream's market data only the highest id stays; what went, with a datum of its stream."""
+    def keep_latest(self) -> tuple[list[GapFilled], list[tuple[MarketData, list[int]]]]:
+        """Of each stream's market data only the highest id stays.
+
+        Returns:
+            The words on what went, and what went, with a datum of its stream.
+        """
+        words: list[GapFilled] = []
         gone: list[tuple[MarketData, list[int]]] = []
         for stream, held in self._held.items():
-            latest = max(held)
-            event = latest[2]
-            if isinstance(event, MarketData) and len(held) > 1:
-                gone.append((event, [number for number, _, each in held if each is not event]))
-                self._size -= len(held) - 1
-                self._held[stream] = [latest]
-        return gone
+            latest = max((each for each in held if not isinstance(each[2], GapFilled)), default=None)
+            if latest is None or not isinstance(latest[2], MarketData):
+                continue
+            kept = [each for each in held if each[0] >= latest[0]]
+            ids = [number for number, _, event in held if number < latest[0] and not isinstance(event, GapFilled)]
+            words += [event for number, _, event in held if number < latest[0] and isinstance(event, GapFilled)]
+            if ids:
+                gone.append((latest[2], ids))
+            self._size -= len(ids)
+            heapify(kept)
+            self._held[stream] = kept
+        return words, gone

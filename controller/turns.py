@@ -1,6 +1,7 @@
 """When a piece of data is handed over: as it arrives, or in its turn, after whatever is missing before it. No I/O."""
 
 from gapless.controller.delivery import DeliveryBuffer
+from gapless.controller.events import GapFilled
 from gapless.controller.hold_back import Data
 from gapless.controller.subscription import Subscription
 
@@ -30,6 +31,16 @@ class Turns:
             # One page may fill several holes: what waited between them goes before.
             self._delivery.release(subscription, sequence_id)
             self._delivery.put_data(event)
+
+    def tell(self, subscription: Subscription, word: GapFilled) -> None:
+        """Say that ids of a gap were delivered: after they were."""
+        if not self._in_sequence:
+            self._delivery.put(word)
+        elif self._must_wait(subscription, word.end_seq):
+            self._delivery.hold_word_back(subscription, word)
+        else:
+            self._delivery.release(subscription, word.end_seq + 1)
+            self._delivery.put(word)
 
     def free(self, subscription: Subscription) -> None:
         """A hole, or a part of it, is no more: what waited behind it alone need not wait."""

@@ -37,6 +37,10 @@ def loss(event: MarketData, start: int, end: int) -> ContinuityLost:
     )
 
 
+def filled(start: int, end: int) -> GapFilled:
+    return GapFilled(channel="t", symbol="A", epoch="e-1", start_seq=start, end_seq=end, reason="rest", at=0.0)
+
+
 def reset() -> StreamReset:
     return StreamReset(channel="t", symbol="A", old_epoch="e-1", new_epoch="e-2", at=0.0)
 
@@ -49,11 +53,34 @@ def test_what_is_held_comes_out_in_order_and_only_below_the_gap() -> None:
     for number in (9, 7, 12, 8):
         held.keep("A", number, datum(number))
     held.keep("B", 5, datum(5, "B"))
-    assert [event.sequence_id for event in held.release("A", 9)] == [7, 8]
+    assert held.release("A", 9) == [datum(7), datum(8)]
     assert held.release("A", 9) == []
     assert len(held) == 3
-    assert [event.sequence_id for event in held.release("A", 100)] == [9, 12]
+    assert held.release("A", 100) == [datum(9), datum(12)]
     assert len(held) == 1
+
+
+def test_a_word_comes_after_what_it_speaks_of_and_takes_no_room() -> None:
+    held = HoldBack()
+    held.keep("A", 7, datum(7))
+    held.keep("A", 6, datum(6))
+    held.keep_word("A", filled(6, 7))
+    held.keep("A", 8, datum(8))
+    assert len(held) == 3
+    assert held.release("A", 100) == [datum(6), datum(7), filled(6, 7), datum(8)]
+    assert len(held) == 0
+
+
+def test_when_only_the_latest_is_held_the_words_on_the_others_are_due() -> None:
+    held = HoldBack()
+    for number in (6, 7, 9):
+        held.keep("A", number, datum(number))
+    for word in (filled(6, 6), filled(9, 9)):
+        held.keep_word("A", word)
+    assert held.keep_latest() == ([filled(6, 6)], [(datum(9), [6, 7])])
+    assert len(held) == 1
+    assert held.keep_latest() == ([], [])
+    assert held.release("A", 100) == [datum(9), filled(9, 9)]
 
 
 def test_of_each_stream_the_latest_stays_and_the_rest_is_reported() -> None:
@@ -194,6 +221,38 @@ async def test_what_waited_is_free_as_soon_as_a_reordered_frame_comes(autojump_c
         await feed.until(lambda: len(feed.data) == 6, within_s=3.2)
         assert feed.ids() == [1, 2, 3, 4, 5, 6]
         assert feed.of(GapFound) == []
+
+
+async def test_a_late_frame_that_has_to_wait_is_told_of_when_it_is_handed_over(autojump_clock: MockClock) -> None:
+    """Of 4, 5 and 6 only 6 was overtaken; REST has the others a while later."""
+    issued, up = [0], [True]
+
+    def rest(path: str, query: Query) -> Response:
+        return history(lambda: issued[0])(path, query) if up[0] else Response(status_code=503)
+
+    async def script(socket: Socket, _number: int) -> None:
+        await socket.welcome()
+        await socket.subscribed(0)
+        issued[0] = 3
+        await socket.data(1, 2, 3)
+        await trio.sleep(3.0)
+        issued[0], up[0] = 8, False
+        await socket.data(7, 8, 6)
+        await trio.sleep(3.0)
+        up[0] = True
+        await trio.sleep_forever()
+
+    async with Venue(script, rest).feed(ordering="sequence", max_retries=0, circuit_breaker_failures=0) as feed:
+        await trio.sleep(5.0)
+        assert feed.ids() == [1, 2, 3]
+        assert [event for event in feed.events if isinstance(event, GapFilled)] == []
+        await trio.sleep(5.0)
+        told = [
+            event.sequence_id if isinstance(event, MarketData) else (event.start_seq, event.end_seq)
+            for event in feed.events
+            if isinstance(event, MarketData | GapFilled)
+        ]
+        assert told == [1, 2, 3, 4, 5, (4, 5), 6, (6, 6), 7, 8]
 
 
 async def test_orders_wait_for_the_snapshot_that_covers_the_gap(autojump_clock: MockClock) -> None:

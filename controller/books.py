@@ -281,10 +281,14 @@ class Books:
     def announce_skipped(self) -> None:
         """The overflow is over: the rest of each stream's gap becomes an event."""
         for subscription in self._by_key.values():
-            start, subscription.skipped_from = subscription.skipped_from, None
-            if start is not None:
-                for low, high in subscription.ledger.gaps.overlap(start, subscription.skipped_to):
-                    self.open_gap(subscription, low, high, "overflow")
+            self.announce_skipped_of(subscription)
+
+    def announce_skipped_of(self, subscription: Subscription) -> None:
+        """What of an overflow's gap nobody was told yet becomes an event, before REST closes any of it."""
+        start, subscription.skipped_from = subscription.skipped_from, None
+        if start is not None:
+            for low, high in subscription.ledger.gaps.overlap(start, subscription.skipped_to):
+                self.open_gap(subscription, low, high, "overflow")
 
     def doubt(self, subscription: Subscription, sequence_id: int) -> None:
         """An id is too far ahead to be believed: REST is asked."""

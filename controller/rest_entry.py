@@ -32,6 +32,7 @@ def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entr
         books.stats.stale_replies += 1
         return Entry.STALE
     subscription.heard(page, asked)
+    books.announce_skipped_of(subscription)
     if page.last_seq is not None:
         ledger.vouch(page.last_seq)
     if page.last_seq is not None and asked.suspect is not None and asked.suspect == ledger.suspect:
@@ -58,6 +59,7 @@ def enter_snapshot(
     if asked.resets != subscription.resets or _is_stale(covers, asked.highest_issued):
         books.stats.stale_replies += 1
         return Entry.STALE
+    books.announce_skipped_of(subscription)
     known = ledger.highest_issued
     closed: list[tuple[int, int]] = []
     if covers is None:

@@ -491,6 +491,29 @@ async def test_each_stream_has_its_own_gap_of_an_overflow() -> None:
     assert list(desk.subscription().ledger.gaps) == [(5, 7)]
 
 
+async def test_what_rest_fills_of_an_overflow_that_lasts_is_told_of_before() -> None:
+    """A full hold-back is no reason for REST to wait."""
+    desk = Desk(TICKER, ETHER, buffer_size=8, ordering="sequence")
+    desk.connect()
+    desk.live(1)
+    desk.live(*range(2, 9), stream=ETHER)
+    desk.live(3, 4, 5, 6)
+    await desk.told()
+    desk.rest_knows(6, 2, 3, 4, 5, 6)
+    assert await desk.told() == [
+        "GapFound 5..6 overflow",
+        "2",
+        "3",
+        "4",
+        "5",
+        "6",
+        "GapFilled 2..2 rest",
+        "GapFilled 4..6 rest",
+    ]
+    desk.live(7, 8)
+    assert await desk.told() == ["GapFound 7..7 overflow"]
+
+
 async def test_duplicates_and_corrupt_ids_make_no_gap_in_an_overflow() -> None:
     desk = Desk(buffer_size=4)
     desk.connect()

@@ -50,6 +50,17 @@ class Collector:
         self._evidence = evidence
         self._wall_clock = wall_clock
 
+    def once(self, charge: Callable[[int], None]) -> "Collector":
+        """One that sends each request once and tells ``charge`` what it weighs."""
+        return Collector(
+            books=self._books,
+            exchange=self._exchange,
+            rest=self._rest.once(charge),
+            page_rows=self._page_rows,
+            evidence=self._evidence,
+            wall_clock=self._wall_clock,
+        )
+
     async def fill(self, subscription: Subscription) -> bool:
         """Ask for the open gaps, oldest first, until none is left or REST has no more to say now."""
         if subscription.is_account:

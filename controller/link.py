@@ -82,7 +82,9 @@ class _Link:
         """Something about the subscriptions of a session, or the data a successor keeps, has changed."""
         if session is not self._leader:
             self._runtime.rotation.changed.notify()
-        elif session.is_subscribed and not self._runtime.books.market_desired:
+            return
+        self._runtime.stream_watch.changed.notify()
+        if session.is_subscribed and not self._runtime.books.market_desired:
             self._lease.emit(Trigger.DATA_FLOWS, "all streams acknowledged")
 
     # -- rotation ------------------------------------------------------------------------------------------------------
@@ -141,5 +143,6 @@ class _Link:
         self._leader = successor
         predecessor.retire()
         successor.lead()
+        runtime.stream_watch.changed.notify()
         runtime.rotation.done()
         self._lease.emit(Trigger.ROTATED, reason)

@@ -1,5 +1,6 @@
 """REST over httpx: one request, its deadline, its size limit and its failures in our words."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,6 +53,20 @@ class RestClient:
         self._reply_size_max = reply_size_max
         self._max_retries = max_retries
         self.stats = RestStats()
+        self.charge: Callable[[int], None] | None = None
+        """Told the weight of each request before it queues up."""
+
+    def once(self, charge: Callable[[int], None]) -> "RestClient":
+        """One that sends each request once and tells ``charge`` what it weighs; the limiter sees the same client."""
+        client = RestClient(
+            http=self._http,
+            limiter=self._limiter,
+            timeout_s=self._timeout_s,
+            reply_size_max=self._reply_size_max,
+            max_retries=0,
+        )
+        client.stats, client.charge = self.stats, charge
+        return client
 
     async def fetch(self, request: httpx.Request, *, priority: Priority, weight: int = 1) -> RestReply:
         """Send until a reply of status 200 came.
@@ -59,13 +74,15 @@ class RestClient:
         Raises:
             RequestFailedError: refused (4xx), out of retries, or not sent because the host is left alone.
         """
+        if self.charge is not None:
+            self.charge(weight)
         endpoint = f"{request.method} {request.url.raw_path.decode('ascii', 'replace')}"
 
         async def make_request() -> RestReply:
             return await self._send(request, endpoint)
 
         reply = await self._limiter.retry_request(
-            make_request, endpoint, self._max_retries, priority=priority, weight=weight, client=id(self)
+            make_request, endpoint, self._max_retries, priority=priority, weight=weight, client=id(self.stats)
         )
         if reply.status != _OK:
             raise RequestFailedError(f"{endpoint}: HTTP {reply.status}", status=reply.status)

@@ -54,7 +54,7 @@ class Silence:
         self._look(now, streams, epoch)
         if self._newer_since is not None and now >= self._newer_since + self.patience_s:
             return Judgement.DEAD, f"REST has moved on: {self._newer}"
-        heard = [each for each in streams if self._is_heard(each)]
+        heard = [each for each in streams if self.has_heard(each)]
         if self._newer_since is None and self.pong_rtt_s is not None and streams and len(heard) == len(streams):
             return Judgement.QUIET, "PONG answered and REST has nothing newer"
         if now < self.began_at + self.timeout_s:
@@ -89,7 +89,8 @@ class Silence:
         elif self._newer_since is None:
             self._newer_since = now
 
-    def _is_heard(self, subscription: Subscription) -> bool:
+    def has_heard(self, subscription: Subscription) -> bool:
+        """Whether REST was asked about this stream since it began, and answered."""
         head = subscription.rest_head
         return head is not None and head.asked_at >= self.began_at
 

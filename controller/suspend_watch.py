@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from gapless.controller.supervisor import Supervisor
 
 _LOOKS: Final = 4
-"""Looks in the time that counts as a sleep. Nothing tells of a wake, so this one thing is polled, and each look wakes an
-idle process; fewer would miss stops that are hardly longer, since a timer is late by the stop less up to one look."""
+"""Looks in the time that counts as a sleep. Nothing tells of a wake, so this one thing is polled, and each look wakes
+an idle process. Fewer would miss stops that are hardly longer: a timer is late by the stop less up to one look."""
 _TICK_MIN_S: Final = 0.25
 _TICK_MAX_S: Final = 2.5
 """Seconds between two looks, whatever ``suspend_after`` says: a wake is found within so many. 2.5 is a quarter of the

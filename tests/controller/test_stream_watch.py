@@ -1,5 +1,8 @@
 """One dead stream among live ones is found, asked about, subscribed again; a quiet one is left alone."""
 
+from collections.abc import Callable
+
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -53,9 +56,9 @@ def test_quiet_verdicts_double_the_window_up_to_a_bound_and_data_makes_it_plain_
         windows.append(pulse.window_s)
         pulse.quiet(100.0 + at)
     assert windows == [10.0, 20.0, 40.0, 60.0, 60.0]
-    assert pulse.since(0.0) == 104.0
+    assert pulse.since == 104.0
     pulse.sample(3, 200.0)
-    assert pulse.since(0.0) == 200.0
+    assert pulse.since == 200.0
     assert pulse.window_s < 1_000.0
 
 
@@ -66,6 +69,88 @@ def test_two_tries_and_then_no_more_until_data_or_a_new_socket() -> None:
     assert pulse.dead(50.0)
     pulse.sample(3, 60.0)
     assert pulse.tries == 0
+
+
+def subscribed_at(now: float) -> StreamPulse:
+    pulse = StreamPulse(window_min_s=10.0, window_max_s=60.0)
+    pulse.begin(0, float("-inf"), now)
+    return pulse
+
+
+def test_one_look_is_enough_to_know_a_busy_stream() -> None:
+    assert not subscribed_at(100.0).is_urgent
+    pulse = subscribed_at(100.0)
+    pulse.sample(40, 104.0)
+    assert pulse.usual_s == 0.1
+    assert pulse.is_urgent
+    assert pulse.due_at == 114.0
+
+
+def test_a_few_data_after_a_subscription_make_no_rhythm() -> None:
+    """Venues send what they have at once; that says nothing of what comes next."""
+    pulse = subscribed_at(100.0)
+    pulse.sample(4, 100.004)
+    assert pulse.usual_s == 0.0
+    assert not pulse.is_urgent
+    pulse.sample(5, 160.004)
+    assert pulse.usual_s == pytest.approx(60.0)
+
+
+def test_looks_may_lie_any_time_apart() -> None:
+    """A stream of one datum in three seconds, looked at after each, and once a minute."""
+    often = pulse_of(*[(number, 3.0 * number) for number in range(1, 200)])
+    rarely = pulse_of(*[(20 * number, 60.0 * number) for number in range(1, 10)])
+    assert often.usual_s == pytest.approx(rarely.usual_s)
+    assert often.window_s == pytest.approx(15.0)
+
+
+def test_a_slow_stream_that_becomes_busy_is_known_as_such_within_a_minute() -> None:
+    pulse, count = pulse_of(*[(number, 60.0 * number) for number in range(1, 10)]), 9
+    assert pulse.window_s == 300.0
+    looks = 0
+    while not pulse.is_urgent:
+        looks, count = looks + 1, count + 100
+        pulse.sample(count, 540.0 + 10.0 * looks)
+    assert looks <= 6
+    assert pulse.window_s == 10.0
+
+
+def test_a_subscription_after_a_pause_says_nothing_of_the_rhythm() -> None:
+    pulse = pulse_of(*[(number * 100, 10.0 * number) for number in range(1, 10)])
+    pulse.begin(900, 90.0, 400.0)
+    assert pulse.due_at == 410.0
+    pulse.sample(901, 400.5)
+    pulse.sample(1_000, 410.0)
+    assert pulse.usual_s == pytest.approx(0.1, abs=0.01)
+
+
+def test_only_the_first_question_after_a_datum_is_urgent() -> None:
+    ways: dict[str, Callable[[StreamPulse], object]] = {
+        "quiet": lambda pulse: pulse.quiet(120.0),
+        "failed": lambda pulse: pulse.failed(120.0),
+        "dead": lambda pulse: pulse.dead(120.0),
+    }
+    for name, conclude in ways.items():
+        pulse = subscribed_at(100.0)
+        pulse.sample(100, 110.0)
+        urgent = [pulse.is_urgent]
+        conclude(pulse)
+        urgent.append(pulse.is_urgent)
+        pulse.sample(300, 130.0)
+        urgent.append(pulse.is_urgent)
+        assert urgent == [True, False, True], name
+
+
+def test_where_rest_says_nothing_it_is_asked_again_soon_and_ever_more_rarely() -> None:
+    pulse, now, pauses = subscribed_at(100.0), 110.0, []
+    for _ in range(8):
+        pulse.failed(now)
+        pauses.append(pulse.due_at - now)
+        now = pulse.due_at
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    pulse.quiet(now)
+    pulse.failed(now)
+    assert pulse.due_at == now + 20.0, "an answer counts from then on"
 
 
 # -- in the whole -----------------------------------------------------------------------------------------------------

@@ -344,6 +344,8 @@ class ConnectionController:
         runtime, now = self._runtime, trio.current_time()
         runtime.verifying = row.target is State.SILENT
         runtime.link_is_good = row.target in {State.RESYNCING, State.CONNECTED}
+        if runtime.link_is_good:
+            runtime.became_good.notify()
         retry_in_s: float | None = None
         gave_up = False
         match row.target:

@@ -143,6 +143,7 @@ def _judge(runtime: "Runtime", lease: "Lease", sent_at: float) -> None:
     if not nothing_since():
         logger.warning("a PING was not answered within {} s, but frames came since", manager.timeout)
         return
+    logger.warning("a PING was not answered within {} s, and nothing came since", manager.timeout)
     manager.unhealthy()
     lease.emit(
         Trigger.PONG_OVERDUE,

@@ -95,6 +95,7 @@ class _Link:
         while True:
             await self._leader.link.subscribed.wait()
             reason = await rotation.wait_due(self._leader.opened_at)
+            await self._until_good()
             await trio.sleep_until(backoff.earliest(trio.current_time()))
             backoff.attempt_started(trio.current_time())
             logger.info("rotation: {}", reason)
@@ -105,6 +106,11 @@ class _Link:
             elif not successor.retired:
                 successor.retire()
                 rotation.failed("the socket in use is in doubt, or the new one speaks of an epoch already left")
+
+    async def _until_good(self) -> None:
+        """A socket that has proven nothing yet, or is in doubt, gets no successor: the state machine decides on it."""
+        while not self._runtime.link_is_good:
+            await self._runtime.became_good.wait()
 
     async def _may_lead(self, successor: Session) -> bool:
         """Wait until the successor may lead; False: it failed, or the leading socket is not proven good."""

@@ -80,6 +80,8 @@ class Runtime:
     """The current generation."""
     retry_at: float | None = None
     """Monotonic seconds of the next attempt; None: no attempt is planned."""
+    became_good: Signal = field(default_factory=Signal)
+    """Notified when ``link_is_good`` becomes true."""
     link_is_good: bool = False
     """Whether the state says so: RESYNCING or CONNECTED."""
     verifying: bool = False

@@ -18,7 +18,7 @@ from gapless.controller.supervisor import Claim
 from gapless.states import State, Trigger
 
 if TYPE_CHECKING:
-    from gapless.controller.runtime import Runtime
+    from gapless.controller.runtime import LinkStatus, Runtime
     from gapless.controller.supervisor import Supervisor
 
 _LOOKS: Final = 4
@@ -86,16 +86,19 @@ async def _decide(runtime: "Runtime", supervisor: "Supervisor", reason: str) -> 
     if supervisor.state is not State.REST_FALLBACK:
         asked_at = trio.current_time()
         with trio.move_on_after(min(runtime.config.heartbeat_timeout, _PROOF_S)):
-            await _prove(runtime, asked_at)
-            logger.info("the connection lived through the sleep")
+            await _prove(runtime, link, asked_at)
+            logger.info("the connection lived through the sleep, or is younger")
             return
-        if link is not runtime.link:
-            return  # Another generation by now: whoever dialled it knew.
+        if link is not runtime.link or not link.opened.is_set():
+            return  # Another generation by now, or an attempt under way: whoever dialled it knew.
     supervisor.post(Claim(trigger=Trigger.RECONNECT_REQUESTED, reason=reason))
 
 
-async def _prove(runtime: "Runtime", asked_at: float) -> None:
-    """Wait for a PONG to a PING sent now; for ever, where the socket is dead."""
+async def _prove(runtime: "Runtime", link: "LinkStatus", asked_at: float) -> None:
+    """Wait for a PONG to a PING sent now; for ever, where the socket is dead. A handshake since then proves as much."""
+    if not link.opened.is_set():
+        await link.opened.wait()
+        return
     request_id = runtime.heartbeat.next_id()
     runtime.heartbeat.sent(request_id, asked_at)
     try:

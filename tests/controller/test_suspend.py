@@ -99,6 +99,22 @@ async def test_a_wake_during_an_attempt_changes_nothing(autojump_clock: MockCloc
         assert feed.controller.state is State.RECONNECTING
 
 
+async def test_a_connection_made_right_after_the_wake_is_kept(autojump_clock: MockClock) -> None:
+    """The wake is noticed while a handshake is in flight: no PING can be sent yet, and none is needed."""
+    clock = BootClock()
+    async with world() as w, w.feed(boot_clock=clock) as feed:
+        await feed.until_state(State.CONNECTED)
+        w.network.set_latency(0.3)
+        await trio.sleep(5.0)
+        clock.slept_s = 3_600.0
+        feed.controller.reconnect()
+        await trio.sleep(1.0)
+        assert feed.moves[-1].after is State.RECONNECTING
+        await trio.sleep(20.0)
+        assert feed.path[-3:] == ["RECONNECTING", "RESYNCING", "CONNECTED"]
+        assert feed.controller.generation == 2
+
+
 async def test_what_the_socket_received_meanwhile_is_read_first(autojump_clock: MockClock) -> None:
     """Every clock of ours jumps by a minute; the frames that lie in the socket are delivered, and it is alive."""
     async with world(rate_per_s=0) as w, w.feed() as feed:

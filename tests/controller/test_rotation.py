@@ -4,6 +4,7 @@ import trio
 from trio.testing import MockClock
 
 from gapless.controller import GapFound, OrderUpdate, State, Stream, Trigger
+from gapless.controller.waiting_room import HELD_MAX
 from gapless.simulator import FailuresConfig, RefuseMode
 from gapless.simulator.failure_modes import Mode
 from tests.kit import ETHER, TICKER, Feed, world
@@ -96,9 +97,10 @@ async def test_no_rotation_before_the_link_is_good(autojump_clock: MockClock) ->
         await trio.sleep(5.0)
         assert feed.controller.state is State.RECONNECTING
         assert feed.controller.generation == 1
+        assert len(w.exchange.handshakes) == 1, "nobody else was dialled"
         w.publish()
         await feed.until_state(State.CONNECTED)
-        await trio.sleep(40.0)
+        await trio.sleep(5.0)
         assert feed.controller.generation == 2
         w.assert_contract(feed)
 
@@ -184,3 +186,59 @@ async def test_rotation_with_account_streams_reads_no_second_snapshot(autojump_c
             assert_undisturbed(feed, rotations=1)
             assert w.requests_since(0.0, "/api/v1/orders") == before
             assert [event.sequence_id for event in feed.events if isinstance(event, OrderUpdate)] == [1, 2]
+
+
+async def test_a_ping_of_the_predecessor_is_not_awaited_any_more(autojump_clock: MockClock) -> None:
+    """It leaves while the successor waits for a lagging predecessor, which never answers; then both are quiet."""
+    issued = [10]
+
+    async def script(socket: Socket, number: int) -> None:
+        socket.answers = number > 1
+        await socket.welcome()
+        if number == 1:
+            await socket.subscribed(0)
+            await socket.data(*range(1, 11))
+        else:
+            issued[0] = 20
+            await socket.subscribed(20)
+        await trio.sleep_forever()
+
+    settings = {"heartbeat_interval": 5.0, "heartbeat_timeout": 3.0, "ws_idle_timeout": 300.0}
+    async with Venue(script, history(lambda: issued[0])).feed(**settings) as feed:
+        await feed.until_state(State.CONNECTED)
+        await trio.sleep(4.6)
+        feed.controller.rotate()
+        await feed.until(lambda: feed.controller.generation == 2)
+        assert 5.0 < trio.current_time() < 6.0, "the PING has left"
+        await trio.sleep(8.0)
+        assert not feed.moved(State.SILENT)
+        assert feed.controller.round_trip_s is not None, "the successor answers"
+
+
+async def test_a_successor_with_more_to_say_than_fits_is_not_kept_waiting(autojump_clock: MockClock) -> None:
+    """Its predecessor lags behind, which is worth a second, but not a second of this much data."""
+    last = 20 + HELD_MAX + 400
+    issued = [10]
+    taken_at = 0.0
+
+    async def script(socket: Socket, number: int) -> None:
+        nonlocal taken_at
+        await socket.welcome()
+        if number == 1:
+            await socket.subscribed(0)
+            await socket.data(*range(1, 11))
+        else:
+            issued[0] = last
+            await socket.subscribed(20)
+            taken_at = trio.current_time()
+            await socket.data(*range(21, last + 1))
+        await trio.sleep_forever()
+
+    async with Venue(script, history(lambda: issued[0])).feed(buffer_size=20_000) as feed:
+        await feed.until_state(State.CONNECTED)
+        feed.controller.rotate()
+        await feed.until(lambda: feed.controller.generation == 2)
+        assert trio.current_time() - taken_at < 0.5
+        await trio.sleep(5.0)
+        assert sorted(number or 0 for number in feed.ids()) == list(range(1, last + 1))
+        assert feed.lost == []

@@ -146,6 +146,8 @@ class Collector:
         """Read the orders or balances. Refused, or failed too often: SnapshotMissed, and that is an end too."""
         # A snapshot cannot be entered in parts: it is asked for only with room for a page.
         await self._books.delivery.wait_room(self._page_rows)
+        if subscription.ended:
+            return True
         asked = subscription.asked(trio.current_time())
         failure = "a stale reply"
         try:
@@ -168,6 +170,8 @@ class Collector:
                     subscription.snapshot_done = True
                     subscription.snapshot_failures = 0
                 return True
+        if subscription.ended:
+            return True
         if source is Source.POLL:
             return False
         subscription.snapshot_failures += 1
@@ -199,6 +203,9 @@ class Collector:
         """One page; (None, None) where no usable reply came."""
         if priority is not Priority.VERIFY:
             await self._books.delivery.wait_room(query.limit)
+        if subscription.ended:
+            # It may have ended during that wait: a reply asked for now would not look stale.
+            return None, None
         asked = subscription.asked(trio.current_time())
         try:
             reply = await self._fetch(self._exchange.history_request(query), priority)

@@ -2,9 +2,20 @@
 
 import pytest
 import trio
+from starlette.requests import Request
+from starlette.responses import Response
 from trio.testing import MockClock
 
-from gapless.controller import ConfigurationError, OrderUpdate, State, Stream, StreamRejected
+from gapless.controller import (
+    ConfigurationError,
+    MarketData,
+    OrderUpdate,
+    SnapshotMissed,
+    Source,
+    State,
+    Stream,
+    StreamRejected,
+)
 from gapless.simulator import FailuresConfig
 from gapless.simulator.failure_modes import Mode, SelectMode, ServerErrorMode
 from tests.kit import ETHER, TICKER, world
@@ -72,6 +83,53 @@ async def test_what_was_missing_of_an_unsubscribed_stream_is_reported(autojump_c
             ("ETH/USD", 20, 21, "unsubscribed")
         ]
         assert feed.controller.state is State.CONNECTED
+
+
+async def test_a_poll_that_waited_for_room_while_its_stream_ended_asks_for_nothing(autojump_clock: MockClock) -> None:
+    async with world(rate_per_s=20.0) as w, w.feed(TICKER, ETHER, buffer_size=20, consume=False) as feed:
+        await feed.controller.wait_for(State.CONNECTED)
+        w.network.refuse(w.ws_port)
+        w.exchange.disconnect()
+        await trio.sleep(6.0)
+        feed.controller.unsubscribe(TICKER)
+        held, asked = feed.controller.events_held, w.requests_since(0.0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(feed.consume)
+            await trio.sleep(10.0)
+            nursery.cancel_scope.cancel()
+        assert [
+            event for event in feed.events[held:] if isinstance(event, MarketData) and event.symbol == "BTC/USD"
+        ] == []
+        assert w.requests_since(0.0) > asked, "the other stream is collected"
+        assert feed.ids(Source.POLL, ETHER)
+
+
+class SlowRefusal(Venue):
+    """Takes two seconds to say that it has neither orders nor prices, of which one is missing."""
+
+    def __init__(self) -> None:
+        super().__init__(self.serve, lambda _path, _query: Response(status_code=404))
+
+    async def serve(self, socket: Socket, _number: int) -> None:
+        await socket.welcome()
+        await socket.subscribed(0, TICKER, ORDERS)
+        await socket.data(1, *range(3, 1_000), every_s=0.1)
+
+    async def handle_request(self, request: Request) -> Response:
+        reply = await super().handle_request(request)
+        await trio.sleep(2.0)
+        return reply
+
+
+async def test_a_snapshot_that_fails_after_its_stream_ended_is_missed_by_nobody(autojump_clock: MockClock) -> None:
+    venue = SlowRefusal()
+    async with venue.feed(TICKER, ORDERS) as feed:
+        await trio.sleep(1.0)
+        feed.controller.unsubscribe(ORDERS)
+        await trio.sleep(10.0)
+        assert [path for _, path, _ in venue.requests if path == "/api/v1/orders"] == ["/api/v1/orders"]
+        assert feed.of(SnapshotMissed) == []
+        assert feed.controller.state is State.RESYNCING
 
 
 async def test_a_stream_subscribed_again_starts_anew(autojump_clock: MockClock) -> None:

@@ -12,7 +12,7 @@ Activities never fire or converge themselves. An exception that escapes an activ
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -121,7 +121,7 @@ class Supervisor:
     async def run(self) -> None:
         """Run for ever; ends by cancellation or by an exception."""
         async with trio.open_nursery() as nursery:
-            for activity in self._activities.wanted(self.state):
+            for activity in _in_order(self._activities.wanted(self.state)):
                 self._start(nursery, activity)
             while True:
                 claim = await self._next_claim()
@@ -141,7 +141,7 @@ class Supervisor:
         row = self._machine.fire(claim.trigger)
         self.rows_taken[row.source, row.trigger] += 1
         plan = self._activities.plan(row, self.running)
-        revoked = [self._leases.pop(activity) for activity in plan.stop]
+        revoked = [self._leases.pop(activity) for activity in _in_order(plan.stop)]
         for lease in revoked:
             lease.live = False
             lease.scope.cancel()
@@ -149,7 +149,7 @@ class Supervisor:
             self._on_transition(row, claim)
         for lease in revoked:
             await lease.ended.wait()
-        for activity in sorted(plan.start, key=lambda each: each.name):
+        for activity in _in_order(plan.start):
             self._start(nursery, activity)
 
     def _start(self, nursery: trio.Nursery, activity: Activity) -> None:
@@ -163,3 +163,8 @@ class Supervisor:
                 await self._runners[lease.activity](lease)
         finally:
             lease.ended.set()
+
+
+def _in_order(activities: Iterable[Activity]) -> list[Activity]:
+    """Always the same order: that of a set differs from process to process, and a run must be repeatable."""
+    return sorted(activities, key=lambda each: each.name)

@@ -19,6 +19,8 @@ class Entry(Enum):
     """Discarded."""
     NEW_EPOCH = "new epoch"
     """It announced a new epoch: ask again from id 1."""
+    OVERTAKEN = "overtaken"
+    """Of a snapshot: live updates that it does not know came while it was on its way: read it again at once."""
     FULL = "full"
     """The app's buffer is full: the rest must be asked for again."""
 
@@ -32,3 +34,8 @@ class Answer:
     asked: Asked
     source: Source
     received_at: float
+
+
+def is_stale(last_seq: int | None, highest_issued: int | None) -> bool:
+    """Whether a reply knows less than the books did when the request left."""
+    return last_seq is not None and highest_issued is not None and last_seq < highest_issued

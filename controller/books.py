@@ -343,6 +343,7 @@ class Books:
         self.lose(subscription, [(ledger.next_id or 1, None)], "epoch_ended")
         ledger.reset(1)
         subscription.resets += 1
+        subscription.updates.clear()
         subscription.skipped_from = None
         subscription.live_head = None
         subscription.rest_head = None

@@ -10,17 +10,19 @@ from gapless.controller.answer import Answer, Entry
 from gapless.controller.books import Books
 from gapless.controller.errors import CircuitOpenError, InvalidReplyError, RequestFailedError
 from gapless.controller.events import SnapshotMissed, Source
-from gapless.controller.exchange import Exchange, HistoryPage, HistoryQuery, RestReply
+from gapless.controller.exchange import Exchange, HistoryPage, HistoryQuery, RestReply, Snapshot
 from gapless.controller.instants import instant
 from gapless.controller.paging import next_query
 from gapless.controller.priority import Priority
 from gapless.controller.rest import RestClient
-from gapless.controller.rest_entry import enter_page, enter_snapshot
+from gapless.controller.rest_entry import enter_page
 from gapless.controller.signal import Signal
+from gapless.controller.snapshot_entry import enter_snapshot
 from gapless.controller.subscription import Subscription
 
 SNAPSHOT_TRIES = 3
-"""Failed readings of a snapshot, each retried by the limiter, after which it is SnapshotMissed in this generation."""
+"""Failed readings of a snapshot, each retried by the limiter, after which it is SnapshotMissed in this generation; and
+readings overtaken by updates, one right after the other, after which the one in hand is taken as far as it is new."""
 
 
 class Collector:
@@ -144,16 +146,28 @@ class Collector:
 
     async def read_snapshot(self, subscription: Subscription, source: Source) -> bool:
         """Read the orders or balances. Refused, or failed too often: SnapshotMissed, and that is an end too."""
-        # A snapshot cannot be entered in parts: it is asked for only with room for a page.
-        await self._books.delivery.wait_room(self._page_rows)
-        if subscription.ended:
-            return True
         asked = subscription.asked(trio.current_time())
-        failure = "a stale reply"
+        failure, refused = "a stale reply", False
         try:
-            request = self._exchange.snapshot_request(subscription.stream)
-            reply = await self._fetch(request, Priority.SNAPSHOT)
-            snapshot = self._exchange.decode_snapshot(subscription.stream, reply)
+            entry = Entry.OVERTAKEN
+            for tries_left in reversed(range(SNAPSHOT_TRIES)):
+                # A snapshot cannot be entered in parts: it is asked for only with room for a page.
+                await self._books.delivery.wait_room(self._page_rows)
+                if subscription.ended:
+                    return True
+                asked = subscription.asked(trio.current_time())
+                snapshot = await self._snapshot(subscription)
+                entry = enter_snapshot(
+                    self._books,
+                    subscription,
+                    snapshot,
+                    asked=asked,
+                    source=source,
+                    received_at=self._wall_clock(),
+                    take_overtaken=not tries_left,
+                )
+                if entry is not Entry.OVERTAKEN:
+                    break
         except CircuitOpenError:
             # Nothing was asked: that is no failed reading.
             return False
@@ -161,10 +175,6 @@ class Collector:
             failure = self._complain(subscription, error)
             refused = isinstance(error, RequestFailedError) and error.is_refusal
         else:
-            refused = False
-            entry = enter_snapshot(
-                self._books, subscription, snapshot, asked=asked, source=source, received_at=self._wall_clock()
-            )
             if entry is Entry.ENTERED:
                 if subscription.is_covered_by(asked):
                     subscription.snapshot_done = True
@@ -179,6 +189,11 @@ class Collector:
             return False
         self._miss(subscription, failure)
         return True
+
+    async def _snapshot(self, subscription: Subscription) -> Snapshot:
+        request = self._exchange.snapshot_request(subscription.stream)
+        reply = await self._fetch(request, Priority.SNAPSHOT)
+        return self._exchange.decode_snapshot(subscription.stream, reply)
 
     async def _fetch(self, request: httpx.Request, priority: Priority) -> RestReply:
         return await self._rest.fetch(request, priority=priority, weight=self._exchange.weight(request))

@@ -155,6 +155,7 @@ class LiveFeed:
         verdict = Verdict.NEXT if sequence_id is None else self._admit(subscription, sequence_id, None, now)
         if verdict not in DELIVERED:
             return
+        subscription.updates.note(update.content, sequence_id)
         self._books.deliver_account(
             subscription, update.content, sequence_id, source=Source.LIVE, snapshot=False, at=received_at
         )

@@ -1,4 +1,4 @@
-"""What REST answers, entered into the books. Synchronous and free of I/O.
+"""Pages of history that REST answers, entered into the books. Synchronous and free of I/O.
 
 A reply may be late, stale, of another epoch, or partial; it may answer that ids are gone. Nothing is believed that the
 books know better:
@@ -12,12 +12,11 @@ books know better:
 
 from loguru import logger
 
-from gapless.controller.answer import Answer, Entry
+from gapless.controller.answer import Answer, Entry, is_stale
 from gapless.controller.books import Books
-from gapless.controller.events import Source
-from gapless.controller.exchange import HistoryRow, Snapshot
+from gapless.controller.exchange import HistoryRow
 from gapless.controller.rows_by_time import enter_rows_by_time
-from gapless.controller.subscription import Asked, Subscription
+from gapless.controller.subscription import Subscription
 from gapless.controller.verdict import DELIVERED, Verdict
 
 
@@ -28,7 +27,7 @@ def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entr
     without_epochs = books.epoch is None and books.socket_open
     if page.epoch is not None and page.epoch != books.epoch and not without_epochs:
         return _other_epoch(books, subscription, answer, page.epoch)
-    if asked.resets != subscription.resets or _is_stale(page.last_seq, asked.highest_issued):
+    if asked.resets != subscription.resets or is_stale(page.last_seq, asked.highest_issued):
         books.stats.stale_replies += 1
         return Entry.STALE
     subscription.heard(page, asked)
@@ -50,38 +49,6 @@ def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entr
     return Entry.ENTERED if stopped_at is None else Entry.FULL
 
 
-def enter_snapshot(
-    books: Books, subscription: Subscription, snapshot: Snapshot, *, asked: Asked, source: Source, received_at: float
-) -> Entry:
-    """Enter a snapshot of orders or balances: it covers every update up to its id."""
-    ledger = subscription.ledger
-    covers = snapshot.sequence_id
-    if asked.resets != subscription.resets or _is_stale(covers, asked.highest_issued):
-        books.stats.stale_replies += 1
-        return Entry.STALE
-    books.announce_skipped_of(subscription)
-    known = ledger.highest_issued
-    closed: list[tuple[int, int]] = []
-    if covers is None:
-        books.lose(subscription, ledger.lose_all(), "unverifiable")
-    else:
-        if ledger.is_far(covers) and (asked.suspect is None or covers < asked.suspect):
-            # Believed when it is said twice.
-            books.stats.suspects += 1
-            ledger.suspect = covers
-            return Entry.STALE
-        gap = ledger.resolve_suspect(covers) if asked.suspect == ledger.suspect else None
-        if gap is not None:
-            books.open_gap(subscription, *gap, "confirmed_jump")
-        closed = ledger.cover(covers)
-    is_news = covers is None or known is None or covers > known or closed
-    if is_news or source is Source.BACKFILL:
-        for content in snapshot.contents:
-            books.deliver_account(subscription, content, covers, source=source, snapshot=True, at=received_at)
-    books.filled(subscription, closed, "snapshot")
-    return Entry.ENTERED
-
-
 def _other_epoch(books: Books, subscription: Subscription, answer: Answer, epoch: str) -> Entry:
     if books.epoch_was_left(epoch):
         books.stats.stale_replies += 1
@@ -94,10 +61,6 @@ def _other_epoch(books: Books, subscription: Subscription, answer: Answer, epoch
         return Entry.OTHER_EPOCH
     books.enter_epoch(epoch, confirmed=False)
     return Entry.NEW_EPOCH
-
-
-def _is_stale(last_seq: int | None, highest_issued: int | None) -> bool:
-    return last_seq is not None and highest_issued is not None and last_seq < highest_issued
 
 
 def _wanted(answer: Answer) -> list[tuple[int, HistoryRow]]:

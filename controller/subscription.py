@@ -5,6 +5,7 @@ from itertools import count
 
 from gapless.controller.exchange import HistoryPage, HistoryRow, SequenceRule
 from gapless.controller.instants import instant
+from gapless.controller.live_updates import LiveUpdates
 from gapless.controller.stream import Stream
 from gapless.controller.stream_ledger import StreamLedger
 
@@ -27,6 +28,8 @@ class Asked:
     acknowledged: bool
     """Whether the stream was subscribed then, in that generation."""
     missed_updates: int
+    updates: int
+    """Live updates of an account stream until then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,9 @@ class Subscription:
     repeats: dict[RowKey, bool] = field(default_factory=dict)
     """Recent data of a stream known by its times, or of a venue without epochs, oldest first; whether REST alone has
     shown it so far."""
+
+    updates: LiveUpdates = field(default_factory=LiveUpdates)
+    """Of an account stream: what the socket said."""
 
     # Of this connection generation.
     generation: int = 0
@@ -159,6 +165,7 @@ class Subscription:
             generation=self.generation,
             acknowledged=self.answered and not self.rejected,
             missed_updates=self.missed_updates,
+            updates=self.updates.count,
         )
 
     def is_covered_by(self, asked: Asked) -> bool:

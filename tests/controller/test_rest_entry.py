@@ -28,7 +28,8 @@ from gapless.controller.books import Books
 from gapless.controller.exchange import AccountUpdate, HistoryPage, HistoryQuery, HistoryRow, MarketUpdate, Snapshot
 from gapless.controller.exchanges import ReferenceExchange
 from gapless.controller.feed import LiveFeed
-from gapless.controller.rest_entry import enter_page, enter_snapshot
+from gapless.controller.rest_entry import enter_page
+from gapless.controller.snapshot_entry import enter_snapshot
 from gapless.controller.subscription import Asked, Subscription
 
 TICKER, ORDERS = Stream("ticker", "BTC/USD"), Stream("orders", "*")
@@ -120,7 +121,12 @@ class Desk:
         return enter_page(self.books, self.subscription, answer)
 
     def snapshot(
-        self, covers: int | None, *ids: str, asked: Asked | None = None, source: Source = Source.BACKFILL
+        self,
+        covers: int | None,
+        *ids: str,
+        asked: Asked | None = None,
+        source: Source = Source.BACKFILL,
+        take_overtaken: bool = False,
     ) -> Entry:
         return enter_snapshot(
             self.books,
@@ -129,6 +135,7 @@ class Desk:
             asked=asked or self.asked(),
             source=source,
             received_at=3_000.0,
+            take_overtaken=take_overtaken,
         )
 
     async def told(self) -> list[str]:
@@ -554,16 +561,31 @@ async def test_a_snapshot_that_knows_less_than_the_books_did_is_stale() -> None:
     assert desk.books.stats.stale_replies == 1
 
 
-async def test_an_update_that_came_while_the_snapshot_was_on_its_way_stays_newer() -> None:
+async def test_a_snapshot_that_updates_have_overtaken_is_read_again_or_taken_as_far_as_it_is_new() -> None:
     desk = Desk(ORDERS)
     desk.connect(mark=0)
     desk.orders(1)
     asked = desk.asked()
     desk.orders(2, 5)
     await desk.told()
-    assert desk.snapshot(3, "o-1", asked=asked) is Entry.ENTERED
-    assert await desk.told() == ["snapshot o-1 3", "GapFilled 3..3 snapshot"]
+    assert desk.snapshot(3, "o-1", "o-2", asked=asked) is Entry.OVERTAKEN
+    assert desk.gaps == [(3, 4)]
+    assert desk.snapshot(3, "o-1", "o-2", asked=asked, take_overtaken=True) is Entry.ENTERED
+    assert await desk.told() == ["snapshot o-2 3", "GapFilled 3..3 snapshot"], "of o-1 the app knows update 5"
     assert desk.gaps == [(4, 4)]
+
+
+async def test_a_snapshot_without_an_id_is_overtaken_by_whatever_comes_after_it_was_asked_for() -> None:
+    desk = Desk(ORDERS)
+    desk.connect(mark=0)
+    desk.orders(1)
+    assert desk.snapshot(None, "o-1") is Entry.ENTERED
+    asked = desk.asked()
+    desk.orders(2)
+    await desk.told()
+    assert desk.snapshot(None, "o-1", "o-2", asked=asked) is Entry.OVERTAKEN
+    assert desk.snapshot(None, "o-1", "o-2", asked=asked, take_overtaken=True) is Entry.ENTERED
+    assert await desk.told() == ["snapshot o-2 None"]
 
 
 async def test_polled_snapshots_are_delivered_only_when_they_are_news() -> None:
@@ -807,6 +829,6 @@ async def test_every_id_an_honest_venue_owes_is_delivered_once_or_reported() -> 
             await Life(seed, reached).run()
         except AssertionError as error:
             raise AssertionError(f"seed {seed}") from error
-    wanted = {entry.value for entry in Entry}
+    wanted = {entry.value for entry in Entry} - {Entry.OVERTAKEN.value}
     wanted |= {"filled rest", "filled live", "absent", "evicted", "epoch_ended", "too_many_gaps"}
     assert not wanted - {name for name, times in reached.items() if times >= 10}, reached

@@ -18,7 +18,7 @@ from gapless.controller import (
     open_controller,
 )
 from gapless.simulator import FailuresConfig, ServerErrorMode
-from gapless.simulator.failure_modes import SelectMode
+from gapless.simulator.failure_modes import SelectMode, SlowReplyMode
 from tests.kit import TICKER, World, world
 from tests.scripted import Query, Socket, Venue
 
@@ -122,3 +122,40 @@ async def test_an_update_without_an_id_that_did_not_fit_makes_the_snapshot_be_re
         assert controller.history[-1].after.name == "RESYNCING"
         assert await filled_as_the_app_knows(controller) == broker.filled
         assert controller.history[-1].after.name == "CONNECTED"
+
+
+@pytest.mark.parametrize("ordering", ["arrival", "sequence"])
+async def test_a_snapshot_never_comes_behind_an_update_that_is_newer(ordering: str, autojump_clock: MockClock) -> None:
+    async with world() as w:
+        order_id = w.exchange.place_order("BTC/USD", "buy", 1.0, 50_000.0).order_id
+        slow = SlowReplyMode(enabled=True, delay_s=0.0, trickle_s=2.0, paths=("/api/v1/orders",))
+        w.fail(FailuresConfig(slow_reply=slow))
+        async with w.feed(TICKER, ORDERS, ordering=ordering) as feed:
+            await trio.sleep(1.0)
+            w.exchange.fill_order(order_id)
+            await trio.sleep(8.0)
+            told = [
+                (event.sequence_id, event.order.status, event.snapshot)
+                for event in feed.events
+                if isinstance(event, OrderUpdate)
+            ]
+            assert told == [(2, "filled", False), (2, "filled", True)]
+            assert feed.controller.state is State.CONNECTED
+
+
+async def test_updates_faster_than_snapshots_do_not_hold_the_promise_back(autojump_clock: MockClock) -> None:
+    slow = SlowReplyMode(enabled=True, delay_s=0.0, trickle_s=2.0, paths=("/api/v1/orders",))
+    async with world(failures=FailuresConfig(slow_reply=slow)) as w:
+        first = w.exchange.place_order("BTC/USD", "buy", 1.0, 50_000.0).order_id
+        async with w.feed(TICKER, ORDERS) as feed:
+            for _ in range(24):
+                await trio.sleep(0.5)
+                order(w)
+            assert feed.controller.state is State.CONNECTED
+            updates = [event for event in feed.events if isinstance(event, OrderUpdate)]
+            (covers,) = {each.sequence_id or 0 for each in updates if each.snapshot}
+            rows = {each.order.order_id for each in updates if each.snapshot}
+            newer = {each.order.order_id for each in updates if not each.snapshot and (each.sequence_id or 0) > covers}
+            assert first in rows
+            assert newer
+            assert not rows & newer

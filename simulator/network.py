@@ -136,7 +136,7 @@ class VirtualNetwork:
         """Take :meth:`refuse` back."""
         self._kernel.faults.refuse(port, on=False)
 
-    def black_hole(self, direction: Direction, port: int | None = None) -> None:
+    def black_hole(self, direction: Direction = Direction.BOTH, port: int | None = None) -> None:
         """From now on nothing arrives in this direction, on existing and on new connections.
 
         What is under way is held back too, and handshakes, FIN and RST like bytes. Neither side learns of it; a sender

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gapless.controller import AnyEvent, ContinuityLost, MarketData, State, StateChanged
-from gapless.simulator.testkit.continuity import Continuity, illegal_transitions
-from gapless.simulator.testkit.deliveries import Issued, StreamAccount, StreamKey
+from gapless.controller import AnyEvent, State, StateChanged
+from gapless.simulator.testkit.contract import accounts_of, broken_promises
+from gapless.simulator.testkit.deliveries import Issued, StreamKey
 from gapless.states import TABLE
 
 VIOLATIONS_MAX = 50
@@ -89,14 +89,12 @@ class Verdict:
 
 def judge(record: Record, observed: Observed, terms: Terms) -> Verdict:
     """Check a run."""
-    accounts = _accounts(record, observed.events)
+    accounts = accounts_of(record.issued, observed.events)
     entered = Counter({TABLE.initial: 1})
     entered.update(event.after for event in observed.events if isinstance(event, StateChanged))
     busiest = busiest_second(record.requests_at)
     violations = [
-        *(text for account in accounts.values() for text in account.violations()),
-        *illegal_transitions(observed.events),
-        *Continuity().violations(observed.events),
+        *broken_promises(accounts, observed.events),
         *_unmet(record, terms, entered),
         *_late_silences(observed.silences, terms.silence_max_s),
     ]
@@ -124,17 +122,6 @@ _REST_CLOCK = "as the exchange counted them"
 def busiest_second(at: Sequence[float]) -> int:
     """The most moments, of these ascending ones, that any one second holds."""
     return max((index + 1 - bisect_left(at, moment - 1.0 + 1e-9) for index, moment in enumerate(at)), default=0)
-
-
-def _accounts(record: Record, events: Sequence[AnyEvent]) -> dict[StreamKey, StreamAccount]:
-    accounts = {key: StreamAccount(key, issued) for key, issued in record.issued.items()}
-    for event in events:
-        if isinstance(event, MarketData | ContinuityLost):
-            key = StreamKey(event.epoch or "-", event.channel, event.symbol)
-            if key not in accounts:
-                accounts[key] = StreamAccount(key, Issued(points=()))
-            accounts[key].enter(event)
-    return accounts
 
 
 def _unmet(record: Record, terms: Terms, entered: Counter[State]) -> Iterator[str]:

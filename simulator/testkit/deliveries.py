@@ -1,6 +1,7 @@
 """One stream in one epoch: what was issued, what the app got, and how the two differ. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,9 +28,12 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """Every id a stream issued: ``points[0]`` is id 1. ``owed_from`` None: nobody is owed any of them."""
+    """Every id a stream issued: ``points[0]`` is id 1. ``owed_from`` None: nobody is owed any of them.
 
-    points: Sequence[Point]
+    A point that is None was issued, and nobody wrote down what it said.
+    """
+
+    points: Sequence[Point | None]
     owed_from: int | None = None
 
 
@@ -60,7 +64,7 @@ class StreamAccount:
         if 1 <= number <= len(self._issued.points):
             came = Point(event.timestamp, event.price, event.bid or 0.0, event.ask or 0.0, event.volume_24h or 0.0)
             issued = self._issued.points[number - 1]
-            if came != issued:
+            if issued is not None and came != issued:
                 self._wrong.append(f"{number} was delivered as {tuple(came)}, issued as {tuple(issued)}")
 
     def _enter_loss(self, event: ContinuityLost) -> None:
@@ -108,11 +112,23 @@ class StreamAccount:
         """Owed, and neither delivered nor reported."""
         return set(self.owed) - self._times.keys() - self._lost
 
-    def violations(self) -> Iterator[str]:
-        """Each broken promise, in words."""
+    def overdue(self, *, settled: bool) -> set[int]:
+        """Unreported, and not under way any more: below the newest id that came, or any where all has ``settled``."""
+        if settled:
+            return self.unreported
+        newest = max(self._times, default=0)
+        return {number for number in self.unreported if number < newest}
+
+    def violations(self, *, settled: bool = True, excused: AbstractSet[int] = frozenset()) -> Iterator[str]:
+        """Each broken promise, in words.
+
+        Args:
+            settled: whether everything that was issued must have come; else what is newer than what came is under way.
+            excused: ids that may be missing still: of gaps the app was told of and that are being filled.
+        """
         name = named(self._key)
         last_issued = len(self._issued.points)
-        if missing := self.unreported:
+        if missing := self.overdue(settled=settled) - excused:
             yield f"{name}: {spans(missing)} are owed and were neither delivered nor reported lost"
         if twice := [number for number, times in self._times.items() if times > 1]:
             yield f"{name}: {spans(twice)} were delivered more than once"

@@ -37,7 +37,7 @@ _messages = msgspec.json.Decoder(_Message)
 def issued_to(exchange: ExchangeSimulator, session_id: str, streams: Iterable[StreamName]) -> dict[StreamKey, Issued]:
     """Per stream and epoch: every id that was issued, and from which on this session is owed them.
 
-    The exchange must have been told to ``record``.
+    What each id said is known where the exchange was told to ``record``.
     """
     issued: dict[StreamKey, Issued] = {}
     for stream in streams:
@@ -48,9 +48,11 @@ def issued_to(exchange: ExchangeSimulator, session_id: str, streams: Iterable[St
     return issued
 
 
-def points(exchange: ExchangeSimulator, key: StreamKey) -> list[Point]:
-    """What was issued under each id; the first is id 1."""
-    found: list[Point] = []
+def points(exchange: ExchangeSimulator, key: StreamKey) -> list[Point | None]:
+    """What was issued under each id, the first is id 1; None where the exchange does not ``record``."""
+    if not exchange.config.record:
+        return [None] * exchange.issued.last_id(*key)
+    found: list[Point | None] = []
     for number in range(1, exchange.issued.last_id(*key) + 1):
         said = _messages.decode(exchange.issued.payload(*key, number))
         found.append(Point(said.timestamp, said.price, said.bid, said.ask, said.volume_24h))

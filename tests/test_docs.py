@@ -1,16 +1,15 @@
 """The examples of the README and of examples/ run, against a simulated exchange."""
 
 import re
-import sys
 from collections.abc import Awaitable, Callable
 from importlib import util
-from io import StringIO
 from pathlib import Path
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from gapless.simulator.testkit import World
 from tests.kit import world
 
 ROOT = Path(__file__).parent.parent
@@ -59,15 +58,22 @@ def test_the_machine_runs_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "State.REST_FALLBACK ['BACKOFF', 'FETCH_LOOP']\n"
 
 
-def test_the_virtual_time_story_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    printed = StringIO()
-    monkeypatch.setattr(sys, "stdout", printed)
-    exec(compile(STORY, "README.md", "exec"), {})  # noqa: S102  # our own README
-    triggers = ["DATA_FLOWS", "RESYNCED", "IDLE", "SILENCE_CONFIRMED", "RETRY_DUE", "DATA_FLOWS", "RESYNCED"]
-    assert printed.getvalue() == f"{triggers}\n"
+async def test_the_outage_of_the_readme_costs_nothing(gapless_world: World) -> None:
+    namespace: dict[str, Callable[[World], Awaitable[None]]] = {}
+    exec(compile(STORY, "README.md", "exec"), namespace)  # noqa: S102  # our own README
+    (story,) = [each for name, each in namespace.items() if name.startswith("test_")]
+    await story(gapless_world)
+    assert trio.current_time() > 600.0
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/protocol.md", "CHANGELOG.md"])
+def test_the_outage_is_told_once() -> None:
+    """The README, the guide and the example show the same fifteen lines."""
+    assert len([line for line in STORY.splitlines() if line.strip()]) <= 15
+    assert STORY in (ROOT / "docs" / "testing.md").read_text()
+    assert STORY in (ROOT / "examples" / "test_outage.py").read_text()
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/protocol.md", "docs/testing.md", "CHANGELOG.md"])
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text()
     targets = re.findall(r"\]\(([^)#]+)\)", text)

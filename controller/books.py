@@ -4,12 +4,13 @@ Every id is written into the ledger before it is delivered, so it is delivered a
 lies in an open gap, or ahead of the cursor, until it is delivered or reported: so it is never silently missing.
 
 Two sides enter here: :mod:`gapless.controller.feed` what the socket says, :mod:`gapless.controller.rest_entry` what
-REST answers. Methods by kind. Desires: desire, renounce, ask_again. Questions: find, subscriptions, market_desired,
+REST answers. Methods by kind. Desires: desire, renounce, venue_ended, ask_again,
+start_generation. Questions: find, subscriptions, market_desired,
 all_answered, whole, has_gap, epoch_was_left. Data: deliver, deliver_account. Continuity: hole_opens, open_gap, trim,
 filled, lose, refuted, hole_closed, announce_skipped, doubt, outdated, rejected. Epochs: enter_epoch, restart.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -71,6 +72,8 @@ class Books:
         self._tracker = SequenceTracker(jump_max=config.sequence_jump_max, intervals_max=config.open_intervals_max)
         self._by_key = {(stream.channel, stream.symbol): self._opened(stream) for stream in streams}
         self._loss_reason = "no_history" if config.reconciliation_enabled else "reconciliation_disabled"
+        self._ending: Counter[tuple[str, str]] = Counter()
+        """How many given-up wishes for a stream this socket may still answer with data."""
         self._left: deque[str] = deque(maxlen=_EPOCHS_REMEMBERED)
         self.began_at: Final = rfc3339(wall_clock())
         """RFC 3339. Of a stream known by its times alone, what is older is not owed."""
@@ -98,7 +101,8 @@ class Books:
         """The app wants this stream, too; nothing happens if it did already."""
         key = (stream.channel, stream.symbol)
         if key not in self._by_key:
-            self._by_key[key] = self._opened(stream)
+            self._by_key[key] = subscription = self._opened(stream)
+            subscription.barred = self._ending[key] > 0
             self._desires_differ(f"{stream} is being subscribed")
 
     def renounce(self, stream: Stream) -> None:
@@ -110,10 +114,29 @@ class Books:
         subscription = self._by_key.pop((stream.channel, stream.symbol))
         self._tracker.forget(stream.channel, stream.symbol)
         self.lose(subscription, subscription.ledger.lose_all(), "unsubscribed")
+        if self.socket_open:
+            self._ending[stream.channel, stream.symbol] += 1
         # A reply in flight knows nothing of what is desired now.
         subscription.resets += 1
         subscription.ended = True
         self.desires_changed.notify()
+
+    def venue_ended(self, stream: Stream, *, all_wishes: bool) -> None:
+        """Nothing comes any more of the first wish for a stream that was given up, or of all before the present one."""
+        key = (stream.channel, stream.symbol)
+        self._ending[key] -= self._ending[key] if all_wishes else min(1, self._ending[key])
+        if not self._ending[key]:
+            del self._ending[key]
+            if (subscription := self._by_key.get(key)) is not None:
+                subscription.barred = False
+
+    def start_generation(self, generation: int) -> None:
+        """A new socket is about to be dialled: of the one before nothing comes any more."""
+        self.generation = generation
+        self.socket_open = False
+        self._ending.clear()
+        for subscription in self.subscriptions:
+            subscription.start_generation(generation)
 
     def ask_again(self, subscription: Subscription, reason: str) -> None:
         """The socket must end this stream and begin it anew; what was missed meanwhile is a gap."""

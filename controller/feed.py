@@ -3,7 +3,7 @@
 Frames never pass through the state machine. Only changes become triggers: data that was awaited, a gap that was found.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from gapless.controller.books import Books
@@ -42,11 +42,8 @@ class LiveFeed:
 
     def start_generation(self, generation: int) -> None:
         """A new socket is about to be dialled."""
-        self._books.generation = generation
-        self._books.socket_open = False
+        self._books.start_generation(generation)
         self.first_data_at = None
-        for subscription in self._books.subscriptions:
-            subscription.start_generation(generation)
 
     def rotate(self, generation: int) -> None:
         """A successor's socket speaks from now on. What was answered and owed stays; it has shown nothing yet."""
@@ -78,6 +75,7 @@ class LiveFeed:
         subscription = self._books.find(stream.channel, stream.symbol)
         if subscription is None:
             return
+        self._books.venue_ended(stream, all_wishes=True)
         subscription.answered, subscription.rejected = True, False
         if subscription.by_time:
             subscription.need_not_show(subscription.last_timestamp)
@@ -97,18 +95,24 @@ class LiveFeed:
         if first and (gap := ledger.owe_from(mark + 1)) is not None:
             self._books.open_gap(subscription, *gap, "subscription_mark")
 
+    def unsubscribed(self, streams: Iterable[Stream]) -> None:
+        """The venue has ended streams that were given up: what comes of them now was asked for later."""
+        for stream in streams:
+            self._books.venue_ended(stream, all_wishes=False)
+
     def reject(self, stream: Stream, code: str, message: str) -> None:
         """The venue refused the subscription."""
         subscription = self._books.find(stream.channel, stream.symbol)
         if subscription is None or subscription.rejected:
             return
+        self._books.venue_ended(stream, all_wishes=True)
         subscription.answered = subscription.rejected = True
         self._books.rejected(subscription, code, message)
 
     def market(self, update: MarketUpdate, *, now: float, received_at: float) -> None:
         """One piece of live market data. The hot path: no await, no log line, no scope."""
         subscription = self._books.find(update.channel, update.symbol)
-        if subscription is None:
+        if subscription is None or subscription.barred:
             self._books.stats.unexpected += 1
             return
         self.last_data_at = subscription.last_data_at = now
@@ -140,7 +144,7 @@ class LiveFeed:
     def account(self, update: AccountUpdate, *, now: float, received_at: float) -> None:
         """One live order or balance update."""
         subscription = self._books.find(update.stream.channel, update.stream.symbol)
-        if subscription is None:
+        if subscription is None or subscription.barred:
             self._books.stats.unexpected += 1
             return
         subscription.last_data_at = now

@@ -247,7 +247,7 @@ class Session:
                 logger.info("the server says goodbye: {} (retry after {} s)", message.reason, message.retry_after_s)
                 runtime.backoff.floor(now + message.retry_after_s)
             case Unsubscribed():
-                logger.info("ended, {}: {}", self._role(), message.streams or "all that was asked for")
+                self._ended(message)
             case _:
                 pass
 
@@ -262,6 +262,11 @@ class Session:
             self._runtime.feed.welcome(epoch)
         else:
             self.waiting.epoch = epoch
+
+    def _ended(self, message: Unsubscribed) -> None:
+        logger.info("ended, {}: {}", self._role(), message.streams or "all that was asked for")
+        if self.waiting is None:
+            self._runtime.feed.unsubscribed(message.streams or ())
 
     def _conclude(self, refusals: Sequence[Refusal]) -> None:
         for refusal in refusals:

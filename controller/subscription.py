@@ -60,6 +60,8 @@ class Subscription:
     """Tells one wish for this stream from the next: a socket that was asked for another one must be asked again."""
     ended: bool = False
     """Whether the app wants it no more; what still arrives for it is dropped."""
+    barred: bool = False
+    """Whether frames of an earlier wish for it may still come: data is dropped until the venue has answered."""
     owed: bool = False
     """Whether a subscription was acknowledged with a mark; a later epoch is owed from id 1 anyway."""
     resets: int = 0
@@ -121,6 +123,7 @@ class Subscription:
     def start_generation(self, generation: int) -> None:
         """A new socket: nothing the old one said counts any more."""
         self.generation = generation
+        self.barred = False
         self.ledger.interrupt()
         self.answered = False
         self.rejected = False

@@ -8,6 +8,7 @@ from trio.testing import MockClock
 
 from gapless.controller import (
     ConfigurationError,
+    GapFound,
     MarketData,
     OrderUpdate,
     SnapshotMissed,
@@ -155,6 +156,49 @@ async def test_a_stream_ended_and_begun_in_one_breath_is_asked_for_anew(autojump
         await trio.sleep(5.0)
         assert feed.controller.state is State.CONNECTED
         w.assert_contract(feed, TICKER, ETHER, settled=False)
+
+
+async def test_what_an_ended_stream_still_sends_is_not_of_the_one_that_was_begun_in_the_same_breath(
+    autojump_clock: MockClock,
+) -> None:
+    async with world(rate_per_s=100.0, latency_s=0.05) as w, w.feed(TICKER, ETHER) as feed:
+        await feed.until_state(State.CONNECTED)
+        before, gaps = len(feed.ids(stream=ETHER)), len(feed.of(GapFound))
+        for _ in range(3):
+            feed.controller.unsubscribe(ETHER)
+            feed.controller.subscribe(ETHER)
+            await trio.sleep(0.03)
+        await trio.sleep(3.0)
+        again, last = feed.ids(stream=ETHER)[before:], w.exchange.subscriptions[-1]
+        assert again[:100] == list(range(last.mark + 1, last.mark + 101))
+        assert len(feed.of(GapFound)) == gaps
+
+
+async def test_data_before_an_answer_counts_once_what_was_before_has_ended(autojump_clock: MockClock) -> None:
+    """UNSUBSCRIBED has come: what follows it was asked for anew, though SUBSCRIBED is yet to come."""
+
+    async def script(socket: Socket, _number: int) -> None:
+        await socket.welcome()
+        await socket.data(1, 2)
+        await socket.subscribed(0)
+        await trio.sleep(2.0)
+        socket.asked = trio.Event()
+        await socket.asked.wait()
+        await socket.data(3, 4)
+        await socket.send(type="UNSUBSCRIBED", request_id="?", streams=[{"channel": "ticker", "symbol": "BTC/USD"}])
+        await socket.data(8, 9)
+        await socket.subscribed(None)
+        await socket.data(*range(10, 100), every_s=0.1)
+
+    async with Venue(script, lambda _path, _query: Response(status_code=503)).feed() as feed:
+        await trio.sleep(1.0)
+        assert feed.ids() == [1, 2], "data may precede SUBSCRIBED"
+        await trio.sleep(1.5)
+        feed.controller.unsubscribe(TICKER)
+        feed.controller.subscribe(TICKER)
+        await trio.sleep(2.0)
+        assert feed.ids()[2:7] == [8, 9, 10, 11, 12]
+        assert feed.controller.stats.unexpected == 2
 
 
 async def test_without_a_socket_the_wish_waits_for_the_next_one(autojump_clock: MockClock) -> None:

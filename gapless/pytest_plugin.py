@@ -88,9 +88,11 @@ def _run(
     **options: object,
 ) -> object:
     """Run a test as ``runner`` does, on the clock of its world unless it has named another one."""
+    run = runner or _usual_runner()
+    return run(test, *args, clock=item.funcargs["gapless_clock"] if clock is None else clock, **options)
+
+
+def _usual_runner() -> Callable[..., object]:
     import trio  # noqa: PLC0415 (not before a test wants it)
 
-    if clock is None:
-        clock = item.funcargs["gapless_clock"]
-    run: Callable[..., object] = runner or trio.run
-    return run(test, *args, clock=clock, **options)
+    return trio.run

@@ -210,7 +210,8 @@ async def test_what_is_a_sleep_of_the_machine(threshold: float, wakes: bool, aut
         await feed.until_state(State.CONNECTED)
         w.network.black_hole(Direction.BOTH)
         slept_s = 50.0
-        await trio.sleep(4)
+        # A quarter of the default threshold until it is noticed, two seconds for the socket to prove itself.
+        await trio.sleep(5)
         assert (Trigger.RECONNECT_REQUESTED in {move.trigger for move in feed.moves}) is wakes
 
 

@@ -88,13 +88,15 @@ class SubscriptionDialog:
     def taken(self, message: Subscribed) -> Mapping[Stream, int | None]:
         """The streams that SUBSCRIBED takes, each with its mark. Then :meth:`refusals` may have something to say."""
         requests = self._concerned(message.request_id)
-        waiting = {stream for request in requests for stream in request.waiting}
         marks = message.marks
         if marks is None:
-            marks = dict.fromkeys(waiting)
-        elif message.request_id in self._requests:
-            # A stream that was given up and asked for again is answered by the request that asked for it last.
-            marks = {stream: mark for stream, mark in marks.items() if stream in waiting}
+            marks = {stream: None for request in requests for stream in request.waiting}
+        else:
+            # A stream that was given up and asked for again is answered by the request that asked for it last; one that
+            # this request was refused before is taken after all.
+            others = [each for each in self._requests.values() if all(each is not one for one in requests)]
+            elsewhere = {stream for request in others for stream in request.waiting}
+            marks = {stream: mark for stream, mark in marks.items() if stream not in elsewhere}
         for stream in marks:
             self._answered(stream)
         for request in requests:

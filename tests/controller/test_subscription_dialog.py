@@ -1,6 +1,6 @@
 """Which answer belongs to which wish: the dialog alone, without a socket."""
 
-from gapless.controller.exchange import Subscribed
+from gapless.controller.exchange import Rejected, Subscribed
 from gapless.controller.stream_ledger import StreamLedger
 from gapless.controller.subscription import Subscription
 from gapless.controller.subscription_dialog import SubscriptionDialog
@@ -33,6 +33,15 @@ def test_an_answer_to_an_older_wish_for_the_same_stream_counts_no_more() -> None
     assert not dialog.all_answered
     assert dialog.taken(Subscribed(request_id=second, marks={TICKER: 9})) == {TICKER: 9}
     assert dialog.all_answered
+
+
+def test_a_stream_that_was_refused_may_be_taken_after_all() -> None:
+    dialog = SubscriptionDialog("s")
+    request_id = wish(dialog, ticker(), ether())
+    dialog.refused(Rejected(request_id=request_id, streams=[TICKER], code="busy", message=""))
+    assert dialog.taken(Subscribed(request_id=request_id, marks={ETHER: 3})) == {ETHER: 3}
+    assert dialog.all_answered
+    assert dialog.taken(Subscribed(request_id=request_id, marks={TICKER: 7})) == {TICKER: 7}
 
 
 def test_an_answer_that_names_no_request_is_taken_as_it_is() -> None:

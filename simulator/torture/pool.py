@@ -1,10 +1,12 @@
 """Many seeds on several processors: a process each, since a world keeps one processor busy."""
 
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 
 from gapless.simulator.torture.outcome import Outcome
 from gapless.simulator.torture.plan import Terms
@@ -23,7 +25,7 @@ def run_seeds(seeds: Sequence[int], terms: Terms, jobs: int) -> Iterator[Outcome
         return
     waiting = iter(seeds)
     # Fresh interpreters: a fork would inherit the parent's signal handlers and whatever its threads were at.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_ignore_interrupts) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_prepare_worker) as pool:
         under_way: set[Future[Outcome]] = {pool.submit(run_seed, seed, terms) for seed in islice(waiting, 2 * jobs)}
         try:
             while under_way:
@@ -35,6 +37,14 @@ def run_seeds(seeds: Sequence[int], terms: Terms, jobs: int) -> Iterator[Outcome
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C goes to every process of the terminal; the parent decides."""
+def _prepare_worker() -> None:
+    """Ctrl-C goes to every process of the terminal, and the parent decides; a parent that was killed takes us along."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 UV     := $(shell command -v uv 2>/dev/null)
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup demo test lint types packaging check diagrams clean
+.PHONY: help setup demo test torture prove lint types packaging check diagrams clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,8 +30,17 @@ endif
 demo: $(STAMP)  ## watch a feed go silent, fall back to REST, reconnect and come out whole
 	$(BIN)/gapless demo
 
-test: $(STAMP)  ## the test suite
-	$(BIN)/python -m pytest -q
+test: $(STAMP)  ## the test suite, on every processor
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
+
+torture: $(STAMP)  ## a hundred worlds in which everything goes wrong, every planted bug, the same bytes twice
+	$(BIN)/python -m pytest -q -m torture -n auto --dist worksteal tests/torture
+
+prove: $(STAMP)  ## the full sizes, for hours: thousands of worlds, and every planted bug searched for in a hundred
+	$(BIN)/gapless torture --seeds 0:200 --hours 1 --rate 0.2 --set ws_idle_timeout=60 --json
+	$(BIN)/gapless torture --seeds 0:50 --hours 1 --rate 2 --json
+	$(BIN)/gapless torture --seeds 0:5000 --hours 0.25 --rate 0.2 --set ws_idle_timeout=60 --json
+	$(BIN)/python -m tests.torture.find_bugs --seeds 0:100
 
 lint: $(STAMP)  ## ruff: rules and formatting
 	$(BIN)/ruff check .
@@ -44,7 +53,7 @@ types: $(STAMP)  ## mypy --strict and pyright over code and tests
 packaging: $(STAMP)  ## the wheel holds every package, and works outside the checkout
 	$(BIN)/python -m pytest -q -m packaging tests/test_packaging.py
 
-check: lint types test packaging  ## all that CI runs
+check: lint types test torture packaging  ## all that CI runs
 
 diagrams: $(STAMP)  ## render the state diagrams anew
 	$(BIN)/gapless diagram --write

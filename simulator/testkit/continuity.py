@@ -18,6 +18,9 @@ from gapless.states import TABLE, Effect
 _FILLED_WITHOUT_DATA = {"snapshot", "refuted"}
 """An account's gap is healed by its snapshot; what two corrupt ids claimed was never there."""
 
+_GAP_MAX = 1_000_000
+"""Ids that one gap may hold here; a corrupt id believed makes one of billions, which no memory could list."""
+
 
 def illegal_transitions(events: Sequence[AnyEvent]) -> Iterator[str]:
     """Every transition must follow the one before, and be a row of the table that does something."""
@@ -62,13 +65,15 @@ class Continuity:
                 self._seen.setdefault(key, set()).add(event.sequence_id or 0)
             case GapFound():
                 key = StreamKey(event.epoch or "-", event.channel, event.symbol)
-                self._open.setdefault(key, set()).update(range(event.start_seq, event.end_seq + 1))
+                if event.end_seq - event.start_seq >= _GAP_MAX:
+                    yield f"{named(key)}: a gap {event.start_seq}..{event.end_seq} was found; no exchange is that fast"
+                self._open.setdefault(key, set()).update(_ids(event))
             case GapFilled():
                 yield from self._filled(event)
             case ContinuityLost():
                 missing = self._open.get(StreamKey(event.epoch or "-", event.channel, event.symbol), set())
                 last = max(missing, default=0) if event.end_seq is None else event.end_seq
-                missing.difference_update(range(event.start_seq, last + 1))
+                missing -= {number for number in missing if event.start_seq <= number <= last}
             case StreamReset():
                 self._left.add(StreamKey(event.old_epoch or "-", event.channel, event.symbol))
             case StateChanged(after=State.CONNECTED):
@@ -81,10 +86,14 @@ class Continuity:
     def _filled(self, event: GapFilled) -> Iterator[str]:
         key = StreamKey(event.epoch or "-", event.channel, event.symbol)
         missing = self._open.setdefault(key, set())
-        ids = set(range(event.start_seq, event.end_seq + 1))
+        ids = set(_ids(event))
         if never_found := ids - missing:
             yield f"{named(key)}: {spans(never_found)} were GapFilled without an open GapFound"
         came_as_data = event.reason not in _FILLED_WITHOUT_DATA
         if came_as_data and (never_seen := ids - self._seen.get(key, set())):
             yield f"{named(key)}: {spans(never_seen)} were GapFilled before they were delivered"
         missing -= ids
+
+
+def _ids(event: GapFound | GapFilled) -> range:
+    return range(event.start_seq, min(event.end_seq + 1, event.start_seq + _GAP_MAX))

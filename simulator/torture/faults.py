@@ -53,7 +53,14 @@ def _counted(name: str, strike: _Strike) -> _Strike:
 
 
 def failure(
-    name: str, what: str, kind: str, mode: Callable[[Random], Mode], *, provoke: str = "", longest_s: float = inf
+    name: str,
+    what: str,
+    kind: str,
+    mode: Callable[[Random], Mode],
+    *,
+    provoke: str = "",
+    longest_s: float = inf,
+    stretch: float = 1.0,
 ) -> None:
     """Register a failure of the simulator as a fault class; it counts only where the simulator says it happened.
 
@@ -65,6 +72,7 @@ def failure(
         provoke: ``disconnect`` or ``gap``: what makes it matter, since a handshake fails only where one is made, and a
             REST reply only where one is asked for.
         longest_s: it lasts no longer; some are dear to simulate.
+        stretch: how much longer than others it lasts; some do harm only in the long run.
     """
 
     async def strike(stage: Stage, random: Random, duration_s: float) -> None:
@@ -75,7 +83,7 @@ def failure(
         elif provoke == "gap":
             await lose_some(stage, random)
         try:
-            await trio.sleep(min(duration_s, longest_s))
+            await trio.sleep(min(stretch * duration_s, longest_s))
         finally:
             stage.exchange.failures.switch(kind, None, SESSION)
             if stage.exchange.injected[kind] > before:

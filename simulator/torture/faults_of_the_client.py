@@ -4,7 +4,8 @@ from random import Random
 
 import trio
 
-from gapless.simulator.torture.faults import fault
+from gapless.controller import State
+from gapless.simulator.torture.faults import fault, lose_some
 from gapless.simulator.torture.stage import SESSION, Stage
 
 _CATCH_UP_S = 1.0
@@ -42,6 +43,22 @@ async def reconnect(stage: Stage, random: Random, _duration_s: float) -> None:
 
 
 @fault
+async def reconnect_in_the_same_instant(stage: Stage, _random: Random, duration_s: float) -> None:
+    """The app asks for a connection at the very moment at which the backoff is over."""
+    stage.exchange.disconnect(SESSION)
+    stage.network.refuse(stage.ws_port)
+    with trio.move_on_after(duration_s):
+        for _ in range(4):
+            await stage.controller.wait_for(State.REST_FALLBACK)
+            retry_in_s = stage.controller.history[-1].retry_in_s
+            if retry_in_s:
+                await trio.sleep(retry_in_s)
+                stage.controller.reconnect("in the same instant")
+            await trio.sleep(0.5)
+    stage.network.accept(stage.ws_port)
+
+
+@fault
 async def rotation(stage: Stage, random: Random, _duration_s: float) -> None:
     """The app asks for a successor socket."""
     stage.controller.rotate()
@@ -69,6 +86,18 @@ async def process_stopped(stage: Stage, random: Random, _duration_s: float) -> N
     stage.clock.jump(stopped_s)
     stage.excuse(_CATCH_UP_S)
     await trio.sleep(_CATCH_UP_S)
+
+
+@fault
+async def stopped_in_a_backfill(stage: Stage, random: Random, _duration_s: float) -> None:
+    """The process is stopped while a gap is being filled: the reply and what reveals the next gap come at once."""
+    for _ in range(4):
+        await lose_some(stage, random)
+        await trio.sleep(random.uniform(0.0, 0.02))
+        stage.market.burst(6)
+        stage.clock.jump(2.0)
+        stage.excuse(_CATCH_UP_S)
+        await trio.sleep(0.5)
 
 
 @fault

@@ -38,6 +38,7 @@ failure(
     lambda random: FailureMode(
         enabled=True, after_messages=random.randint(0, 20), count=random.choice((1, 1, 2, None))
     ),
+    stretch=2.0,
 )
 failure(
     "acknowledged_silent",
@@ -51,6 +52,7 @@ failure(
     "PONGs are answered, data has stopped",
     "pong_only",
     lambda random: FailureMode(enabled=True, after_messages=random.randint(0, 20), count=random.choice((1, None))),
+    stretch=2.0,
 )
 failure(
     "one_symbol_silent",
@@ -130,6 +132,7 @@ failure(
     "connections never live long",
     "flapping",
     lambda random: FlappingMode(enabled=True, up_min_s=0.1, up_max_s=random.choice((1.0, 8.0))),
+    stretch=5.0,
 )
 failure(
     "disconnect",

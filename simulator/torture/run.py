@@ -10,7 +10,15 @@ from urllib.parse import urlsplit
 
 import trio
 
-from gapless.controller import AnyEvent, ConnectionController, MarketData, ReconnectGaveUp, State, StateChanged
+from gapless.controller import (
+    AnyEvent,
+    ConnectionController,
+    MarketData,
+    ReconnectGaveUp,
+    State,
+    StateChanged,
+    StreamRejected,
+)
 from gapless.simulator import Endpoints, ExchangeSimulator, SimulatorConfig, serve_exchange
 from gapless.simulator.network import VirtualNetwork
 from gapless.simulator.torture.catalogue import FAULTS
@@ -81,6 +89,8 @@ class _World:
         self._last_move_at = 0.0
         self._has_moved = trio.Event()
         self._troubles = 0
+        self._refused = False
+        """Whether a stream was refused in this generation."""
         self._trouble_at = 0.0
 
     def outcome(self, *, cpu_s: float) -> Outcome:
@@ -188,6 +198,9 @@ class _World:
             await self._strike(stage)
             stage.heal()
             self._say("everybody behaves")
+            if self._refused:
+                # It is asked for again with the next generation; until then nothing of it can be delivered.
+                stage.controller.reconnect("a stream was refused")
             await self._converge(stage)
             stage.market.close()
             await self._settle(stage)
@@ -244,6 +257,10 @@ class _World:
             self._delivered += 1
         elif isinstance(event, ReconnectGaveUp):
             self._gave_up.set()
+        elif isinstance(event, StreamRejected):
+            self._refused = True
+        elif isinstance(event, StateChanged) and event.after is State.RECONNECTING:
+            self._refused = False
         if self._log is not None:
             self._log(now, str(event))
 

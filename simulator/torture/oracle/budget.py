@@ -67,9 +67,9 @@ class AttemptsAreBounded(Watch):
 
     promise: ClassVar[str] = "attempts are bounded"
     _SPACING_S: Final = 1.0
-    _PER_MINUTE: Final = 24
+    _PER_MINUTE: Final = 18
     """Attempts in any minute. Jitter draws from 0 to a ceiling that doubles: six losses in a row bring it to a minute,
-    so two dozen are far out in the tail; a backoff that does not grow makes more than fifty."""
+    so eighteen are far out in the tail; a backoff that does not grow makes more than fifty."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,6 +87,9 @@ class AttemptsAreBounded(Watch):
             self._not_before = now + event.retry_in_s if event.retry_in_s is not None else float("inf")
         elif event.trigger is Trigger.RECONNECT_REQUESTED:
             self._not_before = float("-inf")
+            while len(self._times) > 1:
+                # An app that asks gives all attempts back: the minute begins anew, only the spacing holds.
+                self._times.popleft()
 
     def dialled(self, now: float) -> None:
         """One more."""

@@ -114,6 +114,7 @@ class Books:
         subscription = self._by_key.pop((stream.channel, stream.symbol))
         self._tracker.forget(stream.channel, stream.symbol)
         self.lose(subscription, subscription.ledger.lose_all(), "unsubscribed")
+        self.turns.drop(subscription)
         if self.socket_open:
             self._ending[stream.channel, stream.symbol] += 1
         # A reply in flight knows nothing of what is desired now.
@@ -292,12 +293,19 @@ class Books:
             )
         self.hole_closed(subscription)
 
-    def refuted(self, subscription: Subscription, start: int, end: int) -> None:
-        """Ids that a corrupt jump had claimed were never issued: nobody waits for them any more."""
+    def refuted(self, subscription: Subscription, ranges: Iterable[tuple[int, int]], highest: int) -> None:
+        """Ids above ``highest`` were never issued, corrupt ones had claimed them: nobody waits for them any more."""
         stream = subscription.stream
-        logger.warning("{}: ids up to {} were never issued; the jump was corrupt", stream, end)
-        self.delivery.put(notices.gap_filled(stream, self.epoch, start, end, reason="refuted", at=self._wall_clock()))
-        subscription.live_head = start - 1
+        logger.warning("{}: what seemed to lie above {} was never issued; the ids were corrupt", stream, highest)
+        unannounced, subscription.skipped_from = subscription.skipped_from, None
+        for start, gap_end in ranges:
+            end = gap_end if unannounced is None else min(gap_end, unannounced - 1)
+            if start <= end:
+                self.delivery.put(
+                    notices.gap_filled(stream, self.epoch, start, end, reason="refuted", at=self._wall_clock())
+                )
+        subscription.live_head = highest
+        self.turns.drop(subscription, highest + 1)
         self.changed.notify()
         self.hole_closed(subscription)
 
@@ -364,6 +372,7 @@ class Books:
         ledger = subscription.ledger
         self.lose(subscription, ledger.lose_all(), "epoch_ended")
         self.lose(subscription, [(ledger.next_id or 1, None)], "epoch_ended")
+        self.turns.drop(subscription)
         ledger.reset(1)
         subscription.resets += 1
         subscription.updates.clear()

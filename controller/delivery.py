@@ -144,6 +144,14 @@ class DeliveryBuffer:
                 self.put(event)
             else:
                 self.put_data(event)
+        self._relieve_hold()
+
+    def drop(self, stream: Hashable, start: int) -> None:
+        """Forget what was held back of a stream from an id on."""
+        self._held_back.drop(stream, start)
+        self._relieve_hold()
+
+    def _relieve_hold(self) -> None:
         if self._hold_full and len(self._held_back) <= self.capacity // 2:
             self._hold_full = False
             self._relieve()

@@ -6,14 +6,19 @@ class FarJump:
 
     Args:
         start: the cursor before the jump.
-        end: the id that confirmed it.
+        reach: how far one id may lie above another to continue it.
+        is_hole: whether what was jumped over is a gap; a sparse stream may have nothing there.
     """
 
-    __slots__ = ("_last_below", "end", "start")
+    __slots__ = ("_last_below", "end", "first_below", "is_hole", "reach", "start")
 
-    def __init__(self, start: int, end: int) -> None:
+    def __init__(self, start: int, end: int, *, reach: int, is_hole: bool) -> None:
         self.start = start
         self.end = end
+        self.reach = reach
+        self.is_hole = is_hole
+        self.first_below = start
+        """Of the two ids that refuted it, the lower."""
         self._last_below: int | None = None
 
     def is_refuted_by(self, sequence_id: int) -> bool:
@@ -21,6 +26,8 @@ class FarJump:
 
         One alone could be a late one; and what lies below the start of the jump says nothing about it.
         """
-        in_a_row = self._last_below == sequence_id - 1 and sequence_id >= self.start
-        self._last_below = sequence_id
-        return in_a_row
+        before, self._last_below = self._last_below, sequence_id
+        if before is None or sequence_id < self.start or not 0 < sequence_id - before <= self.reach:
+            return False
+        self.first_below = max(before, self.start)
+        return True

@@ -86,7 +86,9 @@ class LiveFeed:
     def _owe_after(self, subscription: Subscription, mark: int) -> None:
         ledger = subscription.ledger
         first, subscription.owed = not subscription.owed, True
-        subscription.live_head = mark if ledger.contradict(mark) else max(subscription.live_head or 0, mark)
+        if ledger.contradict(mark):
+            self._return(subscription, mark)
+        subscription.live_head = max(subscription.live_head or 0, mark)
         ledger.start_at(mark + 1)
         if (gap := ledger.issued(mark)) is not None:
             self._books.open_gap(subscription, *gap, "subscription_mark")
@@ -172,9 +174,7 @@ class LiveFeed:
         verdict = ledger.accept(sequence_id, prev)
         if verdict is Verdict.NEXT:
             return verdict
-        if ledger.refuted is not None:
-            claimed, ledger.refuted = ledger.refuted, None
-            self._books.refuted(subscription, *claimed)
+        self._return(subscription, sequence_id)
         if verdict is Verdict.DUPLICATE:
             self._books.stats.duplicates += 1
         elif verdict is Verdict.REORDERED:
@@ -194,6 +194,16 @@ class LiveFeed:
             else:
                 self._books.open_gap(subscription, *ledger.last_gap, "sequence_jump")
         return verdict
+
+    def _return(self, subscription: Subscription, highest: int) -> None:
+        """Where the ledger has returned from corrupt ids, to ``highest``: say so."""
+        ledger = subscription.ledger
+        claimed, ledger.refuted = ledger.refuted, None
+        if claimed is not None:
+            self._books.refuted(subscription, claimed, highest)
+        dropped, ledger.reopened = ledger.reopened, None
+        if dropped is not None:
+            self._books.open_gap(subscription, *dropped, "sequence_jump")
 
     def _close(self, subscription: Subscription, sequence_id: int, verdict: Verdict) -> None:
         """An id was delivered; where it closed a hole, what waited behind it alone goes to the app."""

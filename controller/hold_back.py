@@ -43,6 +43,15 @@ class HoldBack:
             del self._held[stream]
         return freed
 
+    def drop(self, stream: Hashable, start: int) -> None:
+        """Forget what is held of a stream from an id on."""
+        held = self._held.pop(stream, [])
+        kept = [each for each in held if each[0] < start]
+        self._size -= sum(1 for each in held if each[0] >= start and not isinstance(each[2], GapFilled))
+        if kept:
+            heapify(kept)
+            self._held[stream] = kept
+
     def keep_latest(self) -> tuple[list[GapFilled], list[tuple[MarketData, list[int]]]]:
         """Of each stream's market data only the highest id stays.
 

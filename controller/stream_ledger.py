@@ -16,7 +16,9 @@ and moves nothing. The next id continues it (then it was real), or REST's ``last
 
 Two corrupt ids that continue each other are believed. When the socket then goes on far below them, twice in a row, the
 jump is refuted: the cursor returns, and what the jump had claimed is owed no more. Rows of REST refute nothing, they
-fill the hole that a real jump left; and once REST has vouched for a jump, nothing refutes it any more.
+fill the hole that a real jump left; and once REST has vouched for a jump, or the stream has gone on above it, nothing
+refutes it any more. So three corrupt ids in a row stay believed: the price of a real jump, whose stream may repeat old
+ids, staying real also where no REST vouches for it.
 
 The first id of all has nothing to be measured by and is believed, until something contradicts it.
 
@@ -66,6 +68,7 @@ class StreamLedger:
         "last_gap",
         "next_id",
         "refuted",
+        "reopened",
         "rule",
         "suspect",
         "tentative",
@@ -81,8 +84,10 @@ class StreamLedger:
         self.rule = rule
         self._interrupted = False
         self._far_jump: FarJump | None = None
-        self.refuted: tuple[int, int] | None = None
-        """What :meth:`accept` has just found never to have been issued: ids up to a jump that was corrupt."""
+        self.refuted: list[tuple[int, int]] | None = None
+        """Set when the cursor has just returned from corrupt ids: the open gaps that they had claimed."""
+        self.reopened: tuple[int, int] | None = None
+        """Set with it: ids that were dropped as duplicates until then, now a gap."""
         self.tentative = ReorderWindow()
         """Ids skipped so lately that they may still come."""
         self._jump_max = jump_max
@@ -128,6 +133,7 @@ class StreamLedger:
         if sequence_id == expected:
             self.next_id = sequence_id + 1
             self.suspect = None
+            self._far_jump = None
             self._confirmed = True
             if live:
                 self._interrupted = False
@@ -142,7 +148,7 @@ class StreamLedger:
                 self._low = sequence_id
                 return Verdict.DUPLICATE
             # Two in a row: the first id of these books was the corrupt one. The lower of the two was dropped: a gap.
-            self.reset(sequence_id - 1)
+            self._begin_below(sequence_id - 1)
             return self.accept(sequence_id)
         if sequence_id < expected:
             if live:
@@ -150,12 +156,12 @@ class StreamLedger:
             if self.tentative.discard(sequence_id):
                 return Verdict.REORDERED
             return Verdict.LATE if self.gaps.discard(sequence_id) else Verdict.DUPLICATE
-        if sequence_id - expected > self._jump_max and not self._continues_suspect(sequence_id):
+        is_far = sequence_id - expected > self._jump_max
+        if is_far and not self._continues_suspect(sequence_id):
             self.suspect = sequence_id
             return Verdict.SUSPECT
-        if live and sequence_id - expected > self._jump_max:
-            self._far_jump = FarJump(expected, sequence_id)
         hole_ends = self._hole_before(sequence_id, prev)
+        self._far_jump = self._jump(sequence_id, is_hole=hole_ends >= expected) if live and is_far else None
         self.next_id = sequence_id + 1
         self.suspect = None
         self._interrupted = False
@@ -172,11 +178,24 @@ class StreamLedger:
             self._interrupted = False
         jump = self._far_jump
         if jump is not None and cursor - sequence_id > self._jump_max and jump.is_refuted_by(sequence_id):
-            self.refuted = (sequence_id + 1, cursor - 1)
-            self.gaps.take(*self.refuted)
-            self.tentative.take(*self.refuted)
+            self.refuted = self.gaps.take(sequence_id + 1, cursor - 1)
+            self.tentative.take(sequence_id + 1, cursor - 1)
             self.next_id = sequence_id + 1
             self._far_jump = None
+            if not jump.is_hole:
+                # Nothing was missing, so what came below the jump until now was dropped.
+                self.reopened = (jump.first_below, sequence_id)
+                self._open(*self.reopened)
+
+    def _jump(self, sequence_id: int, *, is_hole: bool) -> FarJump | None:
+        if self.next_id is None:
+            return None
+        return FarJump(self.next_id, sequence_id, reach=self._reach, is_hole=is_hole)
+
+    @property
+    def _reach(self) -> int:
+        """How far an id may lie above another to continue it."""
+        return self._jump_max if self.is_sparse else 1
 
     def _hole_before(self, sequence_id: int, prev: int | None) -> int:
         """The last id that may be missing before this one; below the cursor: none is."""
@@ -187,10 +206,7 @@ class StreamLedger:
         return sequence_id - 1 if self._interrupted else -1
 
     def _continues_suspect(self, sequence_id: int) -> bool:
-        if self.suspect is None:
-            return False
-        reach = self._jump_max if self.is_sparse else 1
-        return 0 < sequence_id - self.suspect <= reach
+        return self.suspect is not None and 0 < sequence_id - self.suspect <= self._reach
 
     def hesitate(self, until: float) -> None:
         """The gap that the last JUMPED id opened is tentative: what is in it may still come, until then."""
@@ -236,9 +252,11 @@ class StreamLedger:
         """
         if self.next_id is None or highest < self.next_id:
             return None
-        if self.is_far(highest) and not trusted and highest - 1 != self.suspect:
+        is_guess = self.is_far(highest) and not trusted
+        if is_guess and not self._continues_suspect(highest):
             self.suspect = highest
             return None
+        self._far_jump = self._jump(highest, is_hole=True) if is_guess else None
         gap = (self.next_id, highest)
         self._open(*gap)
         self.next_id = highest + 1
@@ -257,8 +275,14 @@ class StreamLedger:
         """
         if not self._is_far_below(highest + 1):
             return False
-        self.reset(highest + 1)
+        self._begin_below(highest + 1)
         return True
+
+    def _begin_below(self, first_id: int) -> None:
+        """The first id of these books was corrupt: begin them anew far below it."""
+        claimed = list(self.gaps)
+        self.reset(first_id)
+        self.refuted = claimed
 
     def _is_far_below(self, sequence_id: int) -> bool:
         return not self._confirmed and self.next_id is not None and self._base - sequence_id > self._jump_max
@@ -310,6 +334,7 @@ class StreamLedger:
     def reset(self, first_id: int | None) -> None:
         """Start the books anew, owed from ``first_id`` (None: from whatever comes first)."""
         self._far_jump = None
+        self.refuted = self.reopened = None
         self.gaps.clear()
         self.tentative.clear()
         self.suspect = None

@@ -48,6 +48,11 @@ class Turns:
             first_missing = subscription.ledger.first_missing
             self._delivery.release(subscription, first_missing if first_missing is not None else _ALL)
 
+    def drop(self, subscription: Subscription, start: int = 0) -> None:
+        """What waits from an id on was corrupt, or belongs to books that are closed: it is handed over never."""
+        if self._in_sequence:
+            self._delivery.drop(subscription, start)
+
     def room_for(self, subscription: Subscription, sequence_id: int) -> int:
         """How many more data fit where this id would go: to the app, or behind a hole."""
         waits = self._in_sequence and self._must_wait(subscription, sequence_id)

@@ -140,6 +140,7 @@ class Venue:
         *streams: Stream,
         limiter: RestRateLimiter | None = None,
         exchange: Callable[[str, str], Exchange] | None = None,
+        consume: bool = True,
         **settings: object,
     ) -> AsyncIterator[Feed]:
         """Serve, and open a controller against it."""
@@ -166,7 +167,8 @@ class Venue:
                     trio.open_nursery() as consuming,
                 ):
                     feed = Feed(controller)
-                    consuming.start_soon(feed.consume)
+                    if consume:
+                        consuming.start_soon(feed.consume)
                     yield feed
                     consuming.cancel_scope.cancel()
                 nursery.cancel_scope.cancel()

@@ -56,3 +56,28 @@ async def test_an_outage_of_socket_and_rest_that_a_mark_ends_far_ahead_is_filled
         await trio.sleep(40.0)
         assert sorted(number or 0 for number in feed.ids()) == list(range(1, 1100))
         assert feed.lost == []
+
+
+async def test_two_corrupt_ids_during_an_overflow_are_refuted_when_it_is_over(autojump_clock: MockClock) -> None:
+    issued, far = 0, 10**12
+
+    async def script(socket: Socket, _number: int) -> None:
+        nonlocal issued
+        await socket.welcome()
+        await socket.subscribed(0)
+        for issued in range(1, 31):
+            await socket.data(issued)
+        await socket.data(far, far + 1)
+        await trio.sleep(10.0)
+        for issued in range(31, 100):
+            await socket.data(issued, every_s=0.2)
+        await trio.sleep_forever()
+
+    venue = Venue(script, history(lambda: issued))
+    async with venue.feed(buffer_size=20, consume=False) as feed, trio.open_nursery() as nursery:
+        await trio.sleep(8.0)
+        nursery.start_soon(feed.consume)
+        await trio.sleep(30.0)
+        assert sorted(number or 0 for number in feed.ids()) == list(range(1, 100))
+        assert feed.controller.state is State.CONNECTED
+        nursery.cancel_scope.cancel()

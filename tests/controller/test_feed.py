@@ -302,6 +302,33 @@ async def test_one_corrupt_id_moves_nothing() -> None:
     assert desk.is_whole(), "the stream went on: nobody need be asked any more"
 
 
+@pytest.mark.parametrize("by_mark", [False, True])
+async def test_gaps_behind_a_corrupt_first_id_are_closed_by_an_event(by_mark: bool) -> None:
+    desk = Desk()
+    desk.connect(mark=None)
+    desk.live(FAR, FAR + 3)
+    if by_mark:
+        desk.feed.acknowledge(TICKER, 6)
+    desk.live(7, 8, 9)
+    assert f"GapFilled {FAR + 1}..{FAR + 2} refuted" in await desk.told()
+    assert desk.subscription().live_head == 9
+    assert desk.is_whole() is by_mark
+
+
+async def test_what_waits_behind_a_jump_goes_with_it_when_it_is_refuted() -> None:
+    desk = Desk(ordering="sequence", buffer_size=10)
+    desk.connect()
+    for each in range(1, 50):
+        desk.live(3 * each - 2, 3 * each - 1, each * FAR, each * FAR + 1, 3 * each)
+        await desk.told()
+    assert not desk.books.delivery.overflowing
+    assert len(desk.books.delivery) == 1, "the last jump may still be real"
+    desk.live(148, 149)
+    assert desk.is_whole()
+    assert len([each for each in await desk.told() if each.isdecimal()]) == 2
+    assert len(desk.books.delivery) == 0
+
+
 async def test_while_an_id_is_doubted_the_stream_is_not_whole() -> None:
     desk = Desk()
     desk.connect()

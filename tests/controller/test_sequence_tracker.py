@@ -180,7 +180,29 @@ class TestJumpGuard:
             ledger.accept(each)
         ledger.vouch(12)
         assert [ledger.accept(each) for each in (11, 12)] == [Verdict.LATE] * 2
-        assert ledger.refuted == (13, CORRUPT + 1)
+        assert ledger.refuted == [(13, CORRUPT)]
+
+    def test_a_stream_that_goes_on_above_a_jump_makes_it_real(self) -> None:
+        """It may repeat old ids then, as after a rotation; REST need not vouch for it."""
+        ledger = ledger_at(4, jump_max=10)
+        for each in range(100, 200):
+            ledger.accept(each)
+        ledger.lose(4, 100)
+        assert {ledger.accept(each) for each in range(120, 140)} == {Verdict.DUPLICATE}
+        assert (ledger.next_id, ledger.refuted) == (200, None)
+
+    def test_what_was_skipped_far_ahead_is_refuted_like_what_was_taken(self) -> None:
+        ledger = ledger_at(11)
+        ledger.issued(CORRUPT)
+        assert ledger.issued(CORRUPT + 1) == (11, CORRUPT + 1)
+        assert [ledger.accept(each) for each in (11, 12, 13)] == [Verdict.LATE, Verdict.LATE, Verdict.NEXT]
+        assert list(ledger.gaps) == []
+
+    def test_gaps_behind_a_corrupt_first_id_are_refuted_with_it(self) -> None:
+        ledger = StreamLedger()
+        for each in (CORRUPT, CORRUPT + 3, 7, 8):
+            ledger.accept(each)
+        assert (ledger.refuted, list(ledger.gaps)) == ([(CORRUPT + 1, CORRUPT + 2)], [(7, 7)])
 
     def test_a_mark_far_ahead_is_a_suspect_too_unless_it_is_trusted(self) -> None:
         ledger = ledger_at(3, jump_max=10)

@@ -62,13 +62,18 @@ class CircuitBreaker:
         return was_open
 
     def failed(self, now: float, *, probe: bool) -> bool:
-        """A request failed; whether that opened the circuit. Stragglers of before change nothing once it is open."""
+        """A request failed; whether that opened the circuit. Stragglers of before change nothing once it is open.
+
+        A probe that a straggler's success has overtaken is a request like any other.
+        """
         self._in_a_row += 1
-        opens = probe or (self.circuit is Circuit.CLOSED and 0 < self._failures <= self._in_a_row)
+        was_probing = probe and self.circuit is Circuit.PROBING
+        opens = was_probing or (self.circuit is Circuit.CLOSED and 0 < self._failures <= self._in_a_row)
         if opens:
             self.circuit, self._opened_at = Circuit.OPEN, now
         return opens
 
     def abandoned(self) -> None:
-        """The probe was cancelled: the next request is one."""
-        self.circuit = Circuit.OPEN
+        """The probe was cancelled: the next request is one, unless a straggler's success has closed the circuit."""
+        if self.circuit is Circuit.PROBING:
+            self.circuit = Circuit.OPEN

@@ -176,6 +176,21 @@ def test_stragglers_do_not_prolong_the_pause() -> None:
     assert breaker.refuses_for_s(5.0) is None
 
 
+@pytest.mark.parametrize("end", ["abandoned", "failed"])
+def test_a_probe_that_a_straggler_has_overtaken_is_a_request_like_any_other(end: str) -> None:
+    breaker = CircuitBreaker(failures=3, pause_s=5.0)
+    for _ in range(3):
+        breaker.failed(0.0, probe=False)
+    assert breaker.begun()
+    assert breaker.succeeded(), "a straggler's answer: the host is back"
+    if end == "abandoned":
+        breaker.abandoned()
+    else:
+        assert not breaker.failed(6.0, probe=True)
+    assert breaker.circuit is Circuit.CLOSED
+
+
+
 def test_zero_failures_switch_it_off() -> None:
     breaker = CircuitBreaker(failures=0)
     assert not any(breaker.failed(float(at), probe=False) for at in range(100))

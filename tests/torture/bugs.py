@@ -18,7 +18,6 @@ from gapless.controller import (
     idle_watch,
     link,
     rate_limiter,
-    rest_entry,
     retry_timer,
     session,
     supervisor,
@@ -421,13 +420,6 @@ def backfill_not_delivered() -> Iterator[None]:
 
 
 @bug
-def stale_replies_believed() -> Iterator[None]:
-    """A replica that lags says what is missing."""
-    with _replaced(rest_entry, "_is_stale", lambda _last_seq, _highest_issued: False):
-        yield
-
-
-@bug
 def window_off() -> Iterator[None]:
     """Requests leave as they come."""
     with _replaced(RequestWindow, "_room_at", lambda _self, _weight: float("-inf")):
@@ -464,5 +456,40 @@ def leaving_waits_for_the_socket() -> Iterator[None]:
         yield
 
 
-FOUND_BY: Final[dict[str, int]] = {}
+FOUND_BY: Final[dict[str, int]] = {
+    "no_lease_check": 4,
+    "claims_not_rechecked": 38,
+    "old_activity_lives_on": 0,
+    "fetch_loop_while_connected": 0,
+    "backoff_reset_on_handshake": 7,
+    "backoff_never_grows": 7,
+    "attempts_not_spaced": 1,
+    "handshake_retry_after_ignored": 2,
+    "retry_timer_does_not_wait": 1,
+    "predecessor_not_closed": 0,
+    "pong_counts_as_data": 28,
+    "heartbeat_postponed_by_traffic": 1,
+    "silence_never_claimed": 0,
+    "silence_claimed_too_early": 0,
+    "window_never_shrinks": 8,
+    "pong_alone_is_proof": 5,
+    "quiet_is_dead": 20,
+    "rest_waits_for_the_verdict": 1,
+    "gap_dropped_on_reconnect": 2,
+    "mark_ignored": 0,
+    "epoch_ignored": 1,
+    "duplicates_delivered": 0,
+    "any_jump_believed": 3,
+    "resynced_with_a_gap": 0,
+    "overflow_forgotten": 11,
+    "losses_unreported": 0,
+    "loss_of_the_old_epoch_unreported": 3,
+    "control_events_dropped_when_full": 11,
+    "sequence_order_ignored": 2,
+    "backfill_not_delivered": 0,
+    "window_off": 4,
+    "retry_after_ignored": 2,
+    "limited_request_retried_at_once": 2,
+    "leaving_waits_for_the_socket": 0,
+}
 """A seed, of the terms in ``find_bugs.py``, that finds each bug."""

@@ -38,12 +38,13 @@ class LedgerAgainstIds(RuleBasedStateMachine):
         self.windowed = windowed
         self.intervals_max = intervals_max
         self.now = 0.0
+        self.interrupted = False
         self.forget(1)
 
     def forget(self, first_id: int) -> None:
         self.ledger.reset(first_id)
+        # A new epoch is no reason to trust the socket: what it missed before its first id is asked for.
         self.cursor = first_id
-        self.interrupted = False
         self.done: set[int] = set()
         """Delivered, lost, or passed over: none of them may be delivered any more."""
         self.missing: set[int] = set()

@@ -8,7 +8,8 @@ events has stopped reading, and is told so in place of the next one.
 
 When the buffer is full:
 
-* ``refetch``: ``overflowing`` is set until it is half empty; meanwhile live frames become a gap, fetched again later.
+* ``refetch``: ``overflowing`` is set until it is half empty; meanwhile live frames become a gap, fetched again later;
+  where only what is held back is too much, those frames that would have to wait, too.
 * ``conflate``: of each stream's market data only the latest stays; the rest is reported. Should that free less than
   half (account data, or more streams than half the buffer), the first way follows.
 * ``raise``: what is held is handed over, then the app gets a :class:`DeliveryOverflowError`.
@@ -87,6 +88,11 @@ class DeliveryBuffer:
     def room(self) -> int:
         """How many more pieces of data fit the queue."""
         return self.capacity - self._data_held
+
+    @property
+    def queue_overflows(self) -> bool:
+        """Whether ``overflowing`` is more than a full hold-back: nothing at all is taken then."""
+        return self._queue_full or self._failure is not None
 
     @property
     def hold_room(self) -> int:

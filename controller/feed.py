@@ -128,7 +128,7 @@ class LiveFeed:
             return
         if self._books.epoch is None:
             self._without_epochs(subscription, update, sequence_id)
-        if self._books.delivery.overflowing:
+        if self._books.delivery.overflowing and self._books.turns.is_full_for(subscription, sequence_id):
             self._skip(subscription, sequence_id)
             return
         verdict = self._admit(subscription, sequence_id, update.prev_sequence_id, now)
@@ -150,7 +150,7 @@ class LiveFeed:
             self._books.stats.unexpected += 1
             return
         subscription.last_data_at = now
-        if self._books.delivery.overflowing:
+        if self._books.delivery.overflowing and self._books.turns.is_full_for(subscription, update.sequence_id):
             if update.sequence_id is None:
                 if not self._drop(subscription, None):
                     self._books.outdated(subscription)
@@ -255,7 +255,7 @@ class LiveFeed:
 
     def _unsequenced(self, subscription: Subscription, update: MarketUpdate, received_at: float) -> None:
         subscription.live_seen = True
-        if self._books.delivery.overflowing:
+        if self._books.delivery.overflowing and self._books.turns.is_full_for(subscription, None):
             self._drop(subscription, None)
             return
         if subscription.by_time and subscription.came_over_rest(update):

@@ -58,6 +58,15 @@ class Turns:
         waits = self._in_sequence and self._must_wait(subscription, sequence_id)
         return self._delivery.hold_room if waits else self._delivery.room
 
+    def is_full_for(self, subscription: Subscription, sequence_id: int | None) -> bool:
+        """Whether live data does not fit, in an overflow.
+
+        Where only the hold-back is full, what need not wait fits: the gap of one stream costs the others nothing.
+        """
+        if self._delivery.queue_overflows or not self._in_sequence:
+            return True
+        return sequence_id is not None and self._must_wait(subscription, sequence_id)
+
     def _must_wait(self, subscription: Subscription, sequence_id: int) -> bool:
         first_missing = subscription.ledger.first_missing
         return first_missing is not None and sequence_id > first_missing

@@ -267,3 +267,20 @@ async def test_orders_wait_for_the_snapshot_that_covers_the_gap(autojump_clock: 
         assert [event.sequence_id for event in live] == [1, 3, 4]
         snapshot_at = next(at for at, e in enumerate(feed.events) if isinstance(e, OrderUpdate) and e.snapshot)
         assert snapshot_at < feed.events.index(live[1])
+
+
+async def test_a_gap_of_one_stream_costs_the_others_nothing(autojump_clock: MockClock) -> None:
+    async with world(rate_per_s=20.0) as w, w.feed(TICKER, ETHER, ordering="sequence", buffer_size=30) as feed:
+        await feed.until_state(State.CONNECTED)
+        lost = w.exchange.last_id("ticker", "BTC/USD") + 3
+        drop = SelectMode(enabled=True, symbols=("BTC/USD",), ids=(lost,))
+        w.fail(FailuresConfig(server_error=ServerErrorMode(enabled=True), drop=drop))
+        already = len(feed.ids(Source.LIVE, ETHER))
+        await trio.sleep(20.0)
+        assert feed.controller.stats.skipped > 300, "what waits for the gap has no more room"
+        assert len(feed.ids(Source.LIVE, ETHER)) > already + 390
+        w.fail(FailuresConfig())
+        await trio.sleep(30.0)
+        assert feed.controller.state is State.CONNECTED
+        assert [event.symbol for event in feed.data if event.source is Source.BACKFILL].count("ETH/USD") == 0
+        w.assert_contract(feed, TICKER, ETHER, settled=False)

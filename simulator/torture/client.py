@@ -1,18 +1,21 @@
 """The client of a world: the unmodified controller, its socket and its requests watched."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from random import Random
+from typing import Final
 
 import httpx
+import msgspec
 
 from gapless.controller import ConnectionController, RestRateLimiter, StateChanged, Stream, open_controller
+from gapless.controller.exchange import HistoryPage, RestReply
 from gapless.controller.exchanges import ReferenceExchange
 from gapless.controller.transports import TrioWebsocketTransport
 from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.serve import Endpoints
 from gapless.simulator.torture.observer import Watches
-from gapless.simulator.torture.plan import Plan
+from gapless.simulator.torture.plan import Plan, Venue
 from gapless.simulator.torture.stage import SESSION
 from gapless.simulator.torture.taps import TappedTransport
 from gapless.simulator.virtual_clock import VirtualClock
@@ -23,6 +26,29 @@ class _WithoutTradeHistory(ReferenceExchange):
 
     def has_history(self, stream: Stream) -> bool:
         return stream.channel != "trade" and super().has_history(stream)
+
+
+class _WithoutLastId(ReferenceExchange):
+    """A venue whose replies do not say how far it has come: what a reply omits, nobody can vouch for."""
+
+    def decode_history(self, reply: RestReply) -> HistoryPage:
+        return msgspec.structs.replace(super().decode_history(reply), last_seq=None)
+
+
+class _Forgetful(ReferenceExchange):
+    """A venue that never kept one id in ten."""
+
+    def decode_history(self, reply: RestReply) -> HistoryPage:
+        page = super().decode_history(reply)
+        return msgspec.structs.replace(page, rows=[row for row in page.rows if (row.sequence_id or 0) % 10 != 7])
+
+
+_ADAPTERS: Final[Mapping[Venue, type[ReferenceExchange]]] = {
+    Venue.COMPLETE: ReferenceExchange,
+    Venue.WITHOUT_TRADE_HISTORY: _WithoutTradeHistory,
+    Venue.WITHOUT_LAST_ID: _WithoutLastId,
+    Venue.FORGETFUL: _Forgetful,
+}
 
 
 def open_client(
@@ -37,7 +63,7 @@ def open_client(
 ) -> AbstractAsyncContextManager[ConnectionController]:
     """A controller as the plan has it."""
     config = plan.config
-    adapter = _WithoutTradeHistory if plan.without_history else ReferenceExchange
+    adapter = _ADAPTERS[plan.venue]
     transport = TrioWebsocketTransport(message_size_max=config.message_size_max)
     return open_controller(
         exchange=adapter(ws_url=at.ws_url, rest_url=at.rest_url, session_id=SESSION),

@@ -5,6 +5,7 @@ from random import Random
 import trio
 
 from gapless.controller import State
+from gapless.simulator.failure_modes import ServerErrorMode
 from gapless.simulator.torture.faults import fault, lose_some
 from gapless.simulator.torture.stage import SESSION, Stage
 
@@ -23,10 +24,14 @@ async def slow_app(stage: Stage, random: Random, duration_s: float) -> None:
 
 @fault
 async def resubscribed(stage: Stage, random: Random, duration_s: float) -> None:
-    """The app gives a stream up and wants it again later."""
+    """The app gives a stream up, perhaps with a gap open, and wants it again later."""
     stream = random.choice(stage.streams)
-    if stream not in stage.controller.streams or len(stage.controller.streams) < 2:
+    market = [each for each in stage.controller.streams if each.symbol != "*" and each != stream]
+    if stream not in stage.controller.streams or not market:
         return
+    if random.random() < 0.5:
+        stage.exchange.failures.switch("server_error", ServerErrorMode(enabled=True, duration_s=2.0), SESSION)
+        await lose_some(stage, random)
     stage.wishes.give_up(stream)
     stage.controller.unsubscribe(stream)
     await trio.sleep(random.choice((0.0, 0.5, duration_s)))

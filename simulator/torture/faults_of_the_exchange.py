@@ -205,6 +205,14 @@ failure(
     provoke="gap",
 )
 failure(
+    "no_snapshots",
+    "orders and balance cannot be read over REST",
+    "server_error",
+    lambda _random: ServerErrorMode(enabled=True, paths=("/api/v1/orders", "/api/v1/balance")),
+    provoke="disconnect",
+    stretch=3.0,
+)
+failure(
     "slow_reply",
     "REST replies take their time",
     "slow_reply",
@@ -243,6 +251,21 @@ failure(
     lambda random: EvictedMode(enabled=True, keep=random.choice((0, 2, 10))),
     provoke="gap",
 )
+
+
+@fault
+async def many_gaps(stage: Stage, random: Random, _duration_s: float) -> None:
+    """Every second message is lost while REST cannot help."""
+    failures = stage.exchange.failures
+    failures.switch("server_error", ServerErrorMode(enabled=True), SESSION)
+    failures.switch("drop", SelectMode(enabled=True, every_nth=2), SESSION)
+    for _ in range(random.randint(8, 16)):
+        stage.market.burst(4)
+        await trio.sleep(0.05)
+    failures.switch("drop", None, SESSION)
+    await trio.sleep(1.0)
+    failures.switch("server_error", None, SESSION)
+
 
 # -- the whole exchange -----------------------------------------------------------------------------------------------
 

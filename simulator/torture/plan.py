@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, unique
 from random import Random
 from typing import Final
 
@@ -47,6 +48,16 @@ class Terms:
         NetworkConfig.from_mapping(self.settings)
 
 
+@unique
+class Venue(Enum):
+    """What its REST side can tell."""
+
+    COMPLETE = "complete"
+    WITHOUT_TRADE_HISTORY = "no history of trades"
+    WITHOUT_LAST_ID = "replies without the last id"
+    FORGETFUL = "one id in ten never kept"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strike:
     """One fault at one moment."""
@@ -67,8 +78,7 @@ class Plan:
     """What is not left at its default, and some that are."""
     config: NetworkConfig
     streams: tuple[Stream, ...]
-    without_history: bool
-    """Whether the channel ``trade`` has no history over REST."""
+    venue: Venue
     gives_in: bool
     """Whether the app asks for a reconnect once the controller has given up."""
     strikes: tuple[Strike, ...]
@@ -85,6 +95,8 @@ _CHOICES: Final[Mapping[str, Sequence[object]]] = {
     "buffer_size": (10_000, 10_000, 200, 50),
     "reorder_window": (0.0, 0.0, 0.3),
     "rotate_after": (None, None, 120.0, 400.0),
+    "heartbeat_interval": (60.0, 60.0, 60.0, 4.0),
+    "heartbeat_timeout": (10.0, 10.0, 10.0, 2.0),
     "silence_policy": ("confirm", "confirm", "confirm", "immediate"),
     "reconnect_max_attempts": (10, 10, None, 3),
     "reconciliation_enabled": (True, True, True, True, True, True, True, False),
@@ -108,7 +120,7 @@ def draw(seed: int, terms: Terms) -> Plan:
         settings=settings,
         config=config,
         streams=streams,
-        without_history=random.random() < 0.15,
+        venue=random.choices(list(Venue), weights=(6, 1, 1, 1))[0],
         gives_in=random.random() < 0.8,
         strikes=tuple(_strikes(random, terms, config)),
     )

@@ -201,6 +201,7 @@ class _World:
             if self._refused:
                 # It is asked for again with the next generation; until then nothing of it can be delivered.
                 stage.controller.reconnect("a stream was refused")
+                await trio.sleep(0.1)
             await self._converge(stage)
             stage.market.close()
             await self._settle(stage)
@@ -239,9 +240,10 @@ class _World:
     async def _settle(self, stage: Stage) -> None:
         """The market is closed: what was issued arrives, and what was found missing is filled."""
         with trio.move_on_after(SETTLE_S):
-            while stage.controller.state is not State.CONNECTED or stage.controller.open_gaps:  # noqa: ASYNC110
+            for _ in range(4):
+                while stage.controller.state is not State.CONNECTED or stage.controller.open_gaps:  # noqa: ASYNC110
+                    await trio.sleep(0.25)
                 await trio.sleep(0.25)
-            await trio.sleep(1.0)
 
     async def _consume(self, stage: Stage, oracle: Oracle) -> None:
         async for event in stage.controller:

@@ -46,6 +46,8 @@ class Market:
         self.is_open = False
         for stream in self.streams:
             self.exchange.publish(stream.channel, stream.symbol)
+        self.exchange.place_order("BTC/USD", "buy", 1.0, 1.0)
+        self.exchange.set_balance("USD", 1.0)
 
     def burst(self, trades: int = _BURST) -> None:
         """Several at one instant, each on a stream of its own choice."""

@@ -43,13 +43,20 @@ class RunsAsStated(Watch):
         super().__init__()
         self._state = TABLE.initial
         self._tasks_max = tasks_max
+        self._excused_until = 0.0
 
     def transition(self, now: float, event: StateChanged) -> None:  # noqa: ARG002
         """Remember what should run."""
         self._state = event.after
 
+    def excused(self, until: float) -> None:
+        """After a stop everything that was due happens in one instant, in no order."""
+        self._excused_until = until
+
     def settled(self, now: float) -> None:
         """Compare what runs with the table."""
+        if now < self._excused_until:
+            return
         names = [task.name.removeprefix(_TASK_PREFIX) for task in running_tasks() if task.name.startswith(_TASK_PREFIX)]
         running = sorted(name for name in names if name.isupper())
         wanted = sorted(activity.name for activity in ACTIVITIES.wanted(self._state))

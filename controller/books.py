@@ -213,6 +213,8 @@ class Books:
 
     def _remember(self, subscription: Subscription, datum: MarketUpdate | HistoryRow, source: Source) -> None:
         key = subscription.row_key(datum)
+        if datum.sequence_id is not None and key[0] > instant(subscription.numbered_at):
+            subscription.numbered_at = datum.timestamp
         subscription.remember(key, live=source is Source.LIVE)
         if key[0] >= instant(subscription.last_timestamp):
             subscription.last_timestamp = datum.timestamp
@@ -376,6 +378,7 @@ class Books:
         ledger.reset(1)
         subscription.resets += 1
         subscription.updates.clear()
+        subscription.numbered_at, subscription.snapshot = "", None
         subscription.skipped_from = None
         subscription.live_head = None
         subscription.rest_head = None

@@ -8,7 +8,7 @@ from typing import Final
 
 from gapless.controller.books import Books
 from gapless.controller.errors import LinkError
-from gapless.controller.events import Source
+from gapless.controller.events import Order, Source
 from gapless.controller.exchange import AccountUpdate, MarketUpdate
 from gapless.controller.instants import instant
 from gapless.controller.signal import Signal
@@ -49,7 +49,8 @@ class LiveFeed:
         """A successor's socket speaks from now on. What was answered and owed stays; it has shown nothing yet."""
         self._books.generation = generation
         for subscription in self._books.subscriptions:
-            subscription.live_seen = False
+            # A venue that restarted has ended both sockets: what the new one repeats of an account is no new beginning.
+            subscription.live_seen = subscription.is_account
             subscription.ledger.interrupt()
 
     def socket_closed(self) -> None:
@@ -150,6 +151,9 @@ class LiveFeed:
             self._books.stats.unexpected += 1
             return
         subscription.last_data_at = now
+        subscription.snapshot = None
+        if self._books.epoch is None and update.sequence_id is not None:
+            self._account_without_epochs(subscription, update, update.sequence_id)
         if self._books.delivery.overflowing and self._books.turns.is_full_for(subscription, update.sequence_id):
             if update.sequence_id is None:
                 if not self._drop(subscription, None):
@@ -270,9 +274,30 @@ class LiveFeed:
         return self._books.delivery.overflowed(f"{subscription.stream} id {sequence_id}")
 
     def _without_epochs(self, subscription: Subscription, update: MarketUpdate, sequence_id: int) -> None:
-        """A venue without epochs: a socket that begins below the cursor with something newer has restarted."""
+        """A venue without epochs: a socket that begins below the cursor with something newer has restarted.
+
+        Newer than the newest datum with an id: rows without ids may have shown the market after the restart already.
+        """
         next_id = subscription.ledger.next_id
         if subscription.live_seen or next_id is None or sequence_id >= next_id:
             return
-        if instant(update.timestamp) > instant(subscription.last_timestamp):
+        if instant(update.timestamp) > instant(subscription.numbered_at):
+            self._books.restart(subscription, None, None)
+            for each in self._books.subscriptions:
+                # They count anew as well, and may have nothing that tells it.
+                if each.is_account and not each.live_seen and each.ledger.next_id is not None:
+                    self._books.restart(each, None, None)
+                    each.live_seen = True
+
+    def _account_without_epochs(self, subscription: Subscription, update: AccountUpdate, sequence_id: int) -> None:
+        """The same for accounts. Their updates need not have a time: one that repeats the newest says the same."""
+        next_id, before = subscription.ledger.next_id, subscription.updates.newest
+        is_first, subscription.live_seen = not subscription.live_seen, True
+        if not is_first or next_id is None or sequence_id >= next_id:
+            return
+        if isinstance(update.content, Order) and isinstance(before, Order) and update.content.updated_at:
+            has_restarted = instant(update.content.updated_at) > instant(before.updated_at)
+        else:
+            has_restarted = sequence_id < next_id - 1 or update.content != before
+        if has_restarted:
             self._books.restart(subscription, None, None)

@@ -25,18 +25,22 @@ class LiveUpdates:
     def __init__(self) -> None:
         self.count = 0
         """How many came."""
-        self._newest: dict[str, tuple[int | None, int]] = {}
+        self.newest: Order | Balance | None = None
+        """The last one that had an id."""
+        self._of_subject: dict[str, tuple[int | None, int]] = {}
 
     def note(self, content: Order | Balance, sequence_id: int | None) -> None:
         """One is delivered."""
         self.count += 1
+        if sequence_id is not None:
+            self.newest = content
         key = subject(content)
-        before = self._newest.pop(key, (None, 0))[0]
+        before = self._of_subject.pop(key, (None, 0))[0]
         if before is not None and sequence_id is not None:
             sequence_id = max(before, sequence_id)
-        self._newest[key] = (sequence_id, self.count)
-        if len(self._newest) > UPDATES_REMEMBERED:
-            del self._newest[next(iter(self._newest))]
+        self._of_subject[key] = (sequence_id, self.count)
+        if len(self._of_subject) > UPDATES_REMEMBERED:
+            del self._of_subject[next(iter(self._of_subject))]
 
     def are_newer(self, content: Order | Balance, *, covers: int | None, count: int) -> bool:
         """Whether one of this order or asset is newer than a row of a snapshot.
@@ -46,7 +50,7 @@ class LiveUpdates:
             covers: the last id that the snapshot knows; None: it does not say.
             count: how many there were when it was asked for.
         """
-        newest = self._newest.get(subject(content))
+        newest = self._of_subject.get(subject(content))
         if newest is None:
             return False
         sequence_id, ordinal = newest
@@ -54,4 +58,5 @@ class LiveUpdates:
 
     def clear(self) -> None:
         """The books begin anew: older ids tell nothing. What is counted goes on."""
-        self._newest.clear()
+        self.newest = None
+        self._of_subject.clear()

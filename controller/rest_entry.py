@@ -30,7 +30,10 @@ def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entr
     if asked.resets != subscription.resets or is_stale(page.last_seq, asked.highest_issued):
         books.stats.stale_replies += 1
         return Entry.STALE
-    subscription.heard(page, asked)
+    is_by_time = not subscription.sequenced or (bool(page.rows) and all(row.sequence_id is None for row in page.rows))
+    if not is_by_time or answer.query.start is not None or len(page.rows) < answer.query.limit:
+        # Else it may be the oldest page: asked by id, a venue without ids begins at its beginning.
+        subscription.heard(page, asked)
     books.announce_skipped_of(subscription)
     if page.last_seq is not None:
         ledger.vouch(page.last_seq)
@@ -38,7 +41,7 @@ def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entr
         gap = ledger.resolve_suspect(page.last_seq)
         if gap is not None:
             books.open_gap(subscription, *gap, "confirmed_jump")
-    if not subscription.sequenced or (page.rows and all(row.sequence_id is None for row in page.rows)):
+    if is_by_time:
         return enter_rows_by_time(books, subscription, answer)
     if ledger.next_id is None:
         if page.last_seq is not None:

@@ -45,7 +45,12 @@ def enter_snapshot(
         if gap is not None:
             books.open_gap(subscription, *gap, "confirmed_jump")
         closed = ledger.cover(covers)
-    is_news = covers is None or known is None or covers > known or closed
+    if covers is None:
+        is_news = snapshot.contents != subscription.snapshot
+        subscription.snapshot = snapshot.contents
+    else:
+        is_news = known is None or covers > known or bool(closed) or subscription.snapshot_missed
+    subscription.snapshot_missed = False
     if is_news or source is Source.BACKFILL:
         for content in snapshot.contents:
             if not subscription.updates.are_newer(content, covers=covers, count=asked.updates):

@@ -1,8 +1,10 @@
 """What the controller knows about one subscribed stream. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+from gapless.controller.events import Balance, Order
 from gapless.controller.exchange import HistoryPage, HistoryRow, SequenceRule
 from gapless.controller.instants import instant
 from gapless.controller.live_updates import LiveUpdates
@@ -67,6 +69,10 @@ class Subscription:
     resets: int = 0
     """How often the books were started anew."""
     last_timestamp: str = ""
+    numbered_at: str = ""
+    """Without epochs, the venue's time of the newest datum that had an id: a restart is told by it."""
+    snapshot: Sequence[Order | Balance] | None = None
+    """The last snapshot without an id, until an update comes: the same again is no news."""
     last_data_at: float = float("-inf")
     """Monotonic seconds of the last live datum."""
     live_count: int = 0
@@ -104,6 +110,8 @@ class Subscription:
     snapshot_done: bool = False
     """Read, refused, or failed too often."""
     snapshot_failures: int = 0
+    snapshot_missed: bool = False
+    """Whether the app was told that it lacks one: the next one is news, whatever its id."""
     missed_updates: int = 0
     """Account updates without an id that did not fit: only a snapshot asked for later knows them."""
 

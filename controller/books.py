@@ -277,6 +277,7 @@ class Books:
         self.changed.notify()
         for start, end in ranges:
             self.stats.ids_filled += end - start + 1
+            logger.info("{}: filled {}..{}, {} ids ({})", subscription.stream, start, end, end - start + 1, reason)
             self.turns.tell(
                 subscription,
                 notices.gap_filled(subscription.stream, self.epoch, start, end, reason=reason, at=self._wall_clock()),

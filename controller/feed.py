@@ -118,11 +118,14 @@ class LiveFeed:
         if subscription is None or subscription.barred:
             self._books.stats.unexpected += 1
             return
-        self.last_data_at = subscription.last_data_at = now
+        self.last_data_at = max(self.last_data_at, now)
         if self.data_awaited or self.first_data_at is None:
             self._data_flows(now)
-        subscription.live_count += 1
-        subscription.last_live_timestamp = update.timestamp
+        if now >= subscription.last_data_at:
+            # Else a successor's socket, whose data was kept until now, only says what the one before it said.
+            subscription.last_data_at = now
+            subscription.live_count += 1
+            subscription.last_live_timestamp = update.timestamp
         sequence_id = update.sequence_id
         if sequence_id is None or not subscription.sequenced:
             self._unsequenced(subscription, update, received_at)
@@ -150,7 +153,7 @@ class LiveFeed:
         if subscription is None or subscription.barred:
             self._books.stats.unexpected += 1
             return
-        subscription.last_data_at = now
+        subscription.last_data_at = max(subscription.last_data_at, now)
         subscription.snapshot = None
         if self._books.epoch is None and update.sequence_id is not None:
             self._account_without_epochs(subscription, update, update.sequence_id)

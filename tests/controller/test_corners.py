@@ -37,7 +37,7 @@ async def test_literal_rows_of_a_hole_are_delivered_once() -> None:
     assert await desk.told() == [f"BACKFILL {at(2)}", f"BACKFILL {at(3)}", "ContinuityLost 2..3 unverifiable"]
 
 
-async def test_the_end_of_an_overflow_announces_only_what_is_still_open() -> None:
+async def test_what_rest_closes_of_an_overflow_is_announced_before_and_only_once() -> None:
     desk = live.Desk(buffer_size=4)
     desk.connect()
     desk.live(*range(1, 8))
@@ -48,8 +48,7 @@ async def test_the_end_of_an_overflow_announces_only_what_is_still_open() -> Non
     answer = Answer(query=query, page=kept([], 7), asked=asked, source=Source.BACKFILL, received_at=0.0)
     enter_page(desk.books, subscription, answer)
     told = [*await desk.told(), *await desk.told()]
-    assert "ContinuityLost 5..7 absent" in told
-    assert "GapFound 6..7 overflow" not in told
+    assert told[-3:] == ["GapFound 5..5 overflow", "GapFound 6..7 overflow", "ContinuityLost 5..7 absent"]
 
 
 async def test_an_overflow_before_the_first_datum_of_a_stream_without_a_mark_is_a_gap() -> None:
@@ -94,7 +93,7 @@ async def test_an_absurd_first_seq_evicts_nothing() -> None:
 def test_absurd_settings_are_refused_or_harmless(tmp_path: Path) -> None:
     assert RequestWindow(backoff_multiplier=1e200).retry_delay_s(3) == 60.0
     assert RequestWindow().retry_delay_s(2000) == 60.0
-    with pytest.raises(ConfigurationError, match="buffer_size is not allowed"):
+    with pytest.raises(ConfigurationError, match=r"buffer_size = 10+\.\.\. is not allowed"):
         NetworkConfig.from_mapping({"buffer_size": 10**400})
     deep = tmp_path / "deep.toml"
     deep.write_text("x = " + "[" * 100_000)

@@ -563,6 +563,21 @@ async def test_an_overflow_that_nobody_can_fill_is_lost_as_a_whole() -> None:
     ]
 
 
+async def test_what_a_successor_kept_makes_no_datum_older_and_counts_once() -> None:
+    desk = Desk()
+    desk.connect()
+    desk.live(1, now=1.0)
+    desk.live(2, now=2.0)
+    desk.live(3, now=3.0)
+    desk.feed.rotate(2)
+    desk.live(2, now=2.1)
+    assert (desk.feed.last_data_at, desk.subscription().last_data_at) == (3.0, 3.0)
+    desk.live(3, now=3.0)
+    desk.live(4, now=3.1)
+    assert (desk.feed.last_data_at, desk.subscription().last_data_at) == (3.1, 3.1)
+    assert desk.subscription().live_count == 5, "the one that came in the same instant cannot be told"
+
+
 async def test_skipped_frames_are_data_all_the_same() -> None:
     """A slow app must not look like a silent socket."""
     desk = Desk(buffer_size=4)

@@ -55,6 +55,7 @@ async def test_everything_that_matters_is_logged_when_asked(autojump_clock: Mock
         "PING p-1",
         "PONG p-1 after",
         "gap 50..50 (sequence_jump)",
+        "filled 50..50, 1 ids (rest)",
         "REST GET /api/v1/prices",
         "HTTP 429, everyone pauses 1.00 s",
         "RESYNCING -> CONNECTED by RESYNCED",

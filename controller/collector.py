@@ -202,7 +202,7 @@ class Collector:
         """No snapshot in this generation: say so, and that the ids it would have covered are lost."""
         stream, books = subscription.stream, self._books
         first = not subscription.snapshot_done
-        subscription.snapshot_done = True
+        subscription.snapshot_done = subscription.snapshot_missed = True
         # A gap that opens later has its own tries.
         subscription.snapshot_failures = 0
         gaps = subscription.ledger.lose_all()

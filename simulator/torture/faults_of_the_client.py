@@ -17,7 +17,7 @@ _CATCH_UP_S = 1.0
 async def slow_app(stage: Stage, random: Random, duration_s: float) -> None:
     """The app takes its time with each event."""
     stage.manners.delay_s = random.choice((0.05, 0.5, 2.0))
-    stage.market.burst(random.choice((0, 100)))
+    stage.market.burst(random.choice((0, 100, 300)))
     await trio.sleep(duration_s)
     stage.manners.delay_s = 0.0
 
@@ -32,6 +32,7 @@ async def resubscribed(stage: Stage, random: Random, duration_s: float) -> None:
     if random.random() < 0.5:
         stage.exchange.failures.switch("server_error", ServerErrorMode(enabled=True, duration_s=2.0), SESSION)
         await lose_some(stage, random)
+        await trio.sleep(0.05)
     stage.wishes.give_up(stream)
     stage.controller.unsubscribe(stream)
     await trio.sleep(random.choice((0.0, 0.5, duration_s)))
@@ -61,6 +62,17 @@ async def reconnect_in_the_same_instant(stage: Stage, _random: Random, duration_
                 stage.controller.reconnect("in the same instant")
             await trio.sleep(0.5)
     stage.network.accept(stage.ws_port)
+
+
+@fault
+async def reconnect_in_silence(stage: Stage, _random: Random, duration_s: float) -> None:
+    """The app asks for a connection while a silence is being examined."""
+    stage.exchange.go_silent(SESSION)
+    with trio.move_on_after(4.0 * duration_s):
+        while stage.controller.state is not State.SILENT:
+            await stage.controller.wait_for(State.SILENT)
+        stage.controller.reconnect("the app has noticed, too")
+    stage.exchange.failures.switch("silent_connection", None, SESSION)
 
 
 @fault

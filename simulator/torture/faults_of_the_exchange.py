@@ -26,6 +26,7 @@ from gapless.simulator.failure_modes import (
     WrongReplyMode,
     WrongTypesMode,
 )
+from gapless.simulator.network import Direction
 from gapless.simulator.torture.faults import failure, fault, lose_some
 from gapless.simulator.torture.stage import SESSION, Stage
 
@@ -205,14 +206,6 @@ failure(
     provoke="gap",
 )
 failure(
-    "no_snapshots",
-    "orders and balance cannot be read over REST",
-    "server_error",
-    lambda _random: ServerErrorMode(enabled=True, paths=("/api/v1/orders", "/api/v1/balance")),
-    provoke="disconnect",
-    stretch=3.0,
-)
-failure(
     "slow_reply",
     "REST replies take their time",
     "slow_reply",
@@ -251,6 +244,31 @@ failure(
     lambda random: EvictedMode(enabled=True, keep=random.choice((0, 2, 10))),
     provoke="gap",
 )
+
+
+@fault
+async def no_snapshots(stage: Stage, random: Random, duration_s: float) -> None:
+    """Orders and balances change while nobody listens, and cannot be read over REST afterwards."""
+    failures = stage.exchange.failures
+    failures.switch("server_error", ServerErrorMode(enabled=True, paths=("/api/v1/orders", "/api/v1/balance")), SESSION)
+    stage.exchange.disconnect(SESSION)
+    for _ in range(3):
+        stage.exchange.place_order("ETH/USD", "buy", 1.0, random.uniform(1.0, 9.0))
+        stage.exchange.set_balance("ETH", random.uniform(1.0, 9.0))
+    await trio.sleep(20.0 + 4.0 * duration_s)
+    failures.switch("server_error", None, SESSION)
+
+
+@fault
+async def silent_in_a_resync(stage: Stage, random: Random, duration_s: float) -> None:
+    """REST cannot fill a gap, and then the socket falls silent, too."""
+    stage.exchange.failures.switch("server_error", ServerErrorMode(enabled=True), SESSION)
+    await lose_some(stage, random)
+    await trio.sleep(0.05)
+    stage.network.black_hole(Direction.TO_CLIENT, stage.ws_port)
+    await trio.sleep(8.0 + duration_s)
+    stage.network.heal(stage.ws_port)
+    stage.exchange.failures.switch("server_error", None, SESSION)
 
 
 @fault

@@ -95,8 +95,6 @@ _CHOICES: Final[Mapping[str, Sequence[object]]] = {
     "buffer_size": (10_000, 10_000, 200, 50),
     "reorder_window": (0.0, 0.0, 0.3),
     "rotate_after": (None, None, 120.0, 400.0),
-    "heartbeat_interval": (60.0, 60.0, 60.0, 4.0),
-    "heartbeat_timeout": (10.0, 10.0, 10.0, 2.0),
     "silence_policy": ("confirm", "confirm", "confirm", "immediate"),
     "reconnect_max_attempts": (10, 10, None, 3),
     "reconciliation_enabled": (True, True, True, True, True, True, True, False),
@@ -111,16 +109,24 @@ _CHOICES: Final[Mapping[str, Sequence[object]]] = {
 def draw(seed: int, terms: Terms) -> Plan:
     """The world of a seed."""
     random = Random(f"world {seed}")  # noqa: S311  # a world must be repeatable
-    settings = {name: random.choice(choices) for name, choices in _CHOICES.items()} | dict(terms.settings)
+    settings = {name: random.choice(choices) for name, choices in _CHOICES.items()}
+    if random.random() < 0.25:
+        settings |= {"heartbeat_interval": 4.0, "heartbeat_timeout": 2.0}
+    venue = random.choices(list(Venue), weights=(6, 1, 1, 1))[0]
+    if venue is Venue.WITHOUT_LAST_ID:
+        # Where REST cannot say how far it has come, nobody can vouch for a jump but the next id.
+        settings["sequence_jump_max"] = 100_000
+    settings |= terms.settings
     config = NetworkConfig.from_mapping(settings)
-    streams = MARKET[: random.choice((1, 2, 2, 3))] + (ACCOUNTS if random.random() < 0.3 else ())
+    markets = len(MARKET) if venue is Venue.WITHOUT_TRADE_HISTORY else random.choice((1, 2, 2, 3))
+    streams = MARKET[:markets] + (ACCOUNTS if random.random() < 0.3 else ())
     return Plan(
         seed=seed,
         terms=terms,
         settings=settings,
         config=config,
         streams=streams,
-        venue=random.choices(list(Venue), weights=(6, 1, 1, 1))[0],
+        venue=venue,
         gives_in=random.random() < 0.8,
         strikes=tuple(_strikes(random, terms, config)),
     )

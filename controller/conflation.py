@@ -1,9 +1,10 @@
 """Making room by keeping the latest: of each stream's market data that the app has not taken, one piece stays. Pure."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gapless.controller.events import AnyEvent, ContinuityLost, MarketData
+from gapless.controller.events import AnyEvent, ContinuityLost, GapFilled, MarketData, StreamReset
 
 Loss = Callable[[MarketData, int, int], ContinuityLost]
 """Makes the report that ids ``start..end`` of the stream and epoch of a datum will not be delivered."""
@@ -11,14 +12,15 @@ Loss = Callable[[MarketData, int, int], ContinuityLost]
 NumberOf = Callable[[MarketData], int | None]
 """The id by which a datum is missed if it is not delivered; None: it has none, or one that tells nothing."""
 
-_Group = tuple[str, str, str | None]
-"""Channel, symbol, epoch."""
+_Run = tuple[str, str, int]
+"""Channel, symbol, and how many resets of the stream came before: ids are comparable within one run."""
 
 
 @dataclass(slots=True)
 class _Dropped:
+    datum: MarketData
     last_at: int = -1
-    """The place in the queue of the last datum taken out."""
+    """The place in the queue of the last datum taken out, or of the last word on a gap filled that comes later."""
     ids: list[int] = field(default_factory=list)
 
 
@@ -33,30 +35,47 @@ def conflated(
     """The queue with only the latest of each stream's market data in it, and how many data were taken out.
 
     The latest is the highest id of the newest epoch, or for data without ids the last. What is taken out is reported in
-    its place, in as few ranges as there are; the order of everything else stays.
+    its place, or after the word that it had filled a gap, in as few ranges as there are; the order of everything else
+    stays.
     """
-    kept = _latest(events, number_of)
-    dropped: dict[_Group, _Dropped] = {}
+    runs = _runs(events)
+    kept = _latest(events, runs, number_of)
+    dropped: dict[_Run, _Dropped] = {}
     count = 0
-    for at, event in enumerate(events):
-        if isinstance(event, MarketData) and kept[event.channel, event.symbol] != at:
+    for at, (event, run) in enumerate(zip(events, runs, strict=True)):
+        if isinstance(event, MarketData) and run is not None and kept[event.channel, event.symbol] != at:
             count += 1
             if (number := number_of(event)) is not None:
-                group = dropped.setdefault((event.channel, event.symbol, event.epoch), _Dropped())
-                group.last_at = at
-                group.ids.append(number)
+                of_run = dropped.setdefault(run, _Dropped(event))
+                of_run.last_at = at
+                of_run.ids.append(number)
+        elif isinstance(event, GapFilled) and run in dropped:
+            dropped[run].last_at = at
     out: list[AnyEvent] = []
-    for at, event in enumerate(events):
+    for at, (event, run) in enumerate(zip(events, runs, strict=True)):
         if not isinstance(event, MarketData) or kept[event.channel, event.symbol] == at:
             out.append(event)
-            continue
-        of_event = dropped.get((event.channel, event.symbol, event.epoch))
-        if of_event is not None and of_event.last_at == at:
-            out.extend(loss(event, start, end) for start, end in ranges(of_event.ids))
+        if run in dropped and dropped[run].last_at == at:
+            gone = dropped[run]
+            out.extend(loss(gone.datum, start, end) for start, end in ranges(gone.ids))
     return out, count
 
 
-def _latest(events: Sequence[AnyEvent], number_of: NumberOf) -> dict[tuple[str, str], int]:
+def _runs(events: Sequence[AnyEvent]) -> list[_Run | None]:
+    """The run that each datum, and each word on a gap filled, belongs to."""
+    resets: Counter[tuple[str, str]] = Counter()
+    runs: list[_Run | None] = []
+    for event in events:
+        if isinstance(event, StreamReset):
+            resets[event.channel, event.symbol] += 1
+        if isinstance(event, MarketData | GapFilled):
+            runs.append((event.channel, event.symbol, resets[event.channel, event.symbol]))
+        else:
+            runs.append(None)
+    return runs
+
+
+def _latest(events: Sequence[AnyEvent], runs: Sequence[_Run | None], number_of: NumberOf) -> dict[tuple[str, str], int]:
     """Where the datum stands that stays, per stream."""
     kept: dict[tuple[str, str], int] = {}
     for at, event in enumerate(events):
@@ -65,7 +84,7 @@ def _latest(events: Sequence[AnyEvent], number_of: NumberOf) -> dict[tuple[str, 
         before = kept.get((event.channel, event.symbol))
         if before is not None:
             latest = events[before]
-            if isinstance(latest, MarketData) and latest.epoch == event.epoch and _is_below(event, latest, number_of):
+            if isinstance(latest, MarketData) and runs[before] == runs[at] and _is_below(event, latest, number_of):
                 continue
         kept[event.channel, event.symbol] = at
     return kept

@@ -10,8 +10,8 @@ When the buffer is full:
 
 * ``refetch``: ``overflowing`` is set until it is half empty; meanwhile live frames become a gap, fetched again later;
   where only what is held back is too much, those frames that would have to wait, too.
-* ``conflate``: of each stream's market data only the latest stays; the rest is reported. Should that free less than
-  half (account data, or more streams than half the buffer), the first way follows.
+* ``conflate``: before the next datum, of each stream's market data only the latest stays; the rest is reported. Should
+  that free less than half (account data, or more streams than half the buffer), the first way follows.
 * ``raise``: what is held is handed over, then the app gets a :class:`DeliveryOverflowError`.
 """
 
@@ -66,6 +66,8 @@ class DeliveryBuffer:
         """Data taken out to make room."""
         self._overflow = overflow
         self._loss = loss
+        self._queue_is_due = False
+        self._hold_is_due = False
         self._number_of = number_of
         self._on_relief = on_relief
         self._events: deque[AnyEvent] = deque()
@@ -111,7 +113,8 @@ class DeliveryBuffer:
         self._events.append(event)
         self._data_held += 1
         if self._data_held >= self.capacity:
-            self._queue_is_full()
+            self._queue_full = self.overflowing = True
+            self._queue_is_due = self._overflow == "conflate"
         self._filled.notify()
 
     def put(self, event: AnyEvent) -> None:
@@ -126,18 +129,9 @@ class DeliveryBuffer:
     def hold_back(self, stream: Hashable, sequence_id: int, event: Data) -> None:
         """Keep one piece of data until nothing before it is missing."""
         self._held_back.keep(stream, sequence_id, event)
-        if self.hold_room > 0:
-            return
-        if self._overflow == "conflate" and self._loss is not None:
-            words, gone = self._held_back.keep_latest()
-            for word in words:
-                self.put(word)
-            for datum, ids in gone:
-                self.conflated += len(ids)
-                for start, end in ranges(ids):
-                    self.put(self._loss(datum, start, end))
-        if len(self._held_back) > self.capacity // 2:
+        if self.hold_room <= 0:
             self._hold_full = self.overflowing = True
+            self._hold_is_due = self._overflow == "conflate"
 
     def hold_word_back(self, stream: Hashable, word: GapFilled) -> None:
         """Keep the word on ids that are held back, until they go."""
@@ -185,18 +179,44 @@ class DeliveryBuffer:
         A full hold-back is no reason to wait: only a page can free it.
         """
         wanted = min(rows, self.capacity // 2)
+        self.make_room()
         while self._queue_full or self.room < wanted:
             await self._drained.wait()
+            self.make_room()
 
-    def _queue_is_full(self) -> None:
-        if self._overflow == "conflate" and self._loss is not None:
-            kept, dropped = conflated(self._events, self._loss, self._number_of)
-            self._events = deque(kept)
-            self._data_held -= dropped
-            self.conflated += dropped
-            if self._data_held <= self.capacity // 2:
-                return
-        self._queue_full = self.overflowing = True
+    def make_room(self) -> None:
+        """Where only the latest is to stay (``conflate``) and a bound was reached: let the rest go, and report it.
+
+        Not at once but before the next datum: until then the words on what has come are in their places.
+        """
+        if self._loss is None or not (self._queue_is_due or self._hold_is_due):
+            return
+        if self._queue_is_due:
+            self._queue_is_due = False
+            if self._data_held >= self.capacity:
+                kept, dropped = conflated(self._events, self._loss, self._number_of)
+                self._events = deque(kept)
+                self._data_held -= dropped
+                self.conflated += dropped
+                self._queue_full = self._data_held > self.capacity // 2
+            else:
+                self._queue_full = False
+        if self._hold_is_due:
+            self._hold_is_due = False
+            self._conflate_hold(self._loss)
+            self._hold_full = len(self._held_back) > self.capacity // 2
+        self._relieve()
+
+    def _conflate_hold(self, loss: Loss) -> None:
+        if self.hold_room > 0:
+            return
+        words, gone = self._held_back.keep_latest()
+        for word in words:
+            self.put(word)
+        for datum, ids in gone:
+            self.conflated += len(ids)
+            for start, end in ranges(ids):
+                self.put(loss(datum, start, end))
 
     # -- the app's side ------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ from collections.abc import Hashable
 from heapq import heapify, heappop, heappush
 from itertools import count
 
+from msgspec.structs import replace
+
 from gapless.controller.events import BalanceUpdate, GapFilled, MarketData, OrderUpdate
 
 Data = MarketData | OrderUpdate | BalanceUpdate
@@ -64,9 +66,19 @@ class HoldBack:
             latest = max((each for each in held if not isinstance(each[2], GapFilled)), default=None)
             if latest is None or not isinstance(latest[2], MarketData):
                 continue
-            kept = [each for each in held if each[0] >= latest[0]]
-            ids = [number for number, _, event in held if number < latest[0] and not isinstance(event, GapFilled)]
-            words += [event for number, _, event in held if number < latest[0] and isinstance(event, GapFilled)]
+            kept: list[tuple[int, int, Data | GapFilled]] = []
+            ids: list[int] = []
+            for number, arrival, event in held:
+                if not isinstance(event, GapFilled):
+                    if number < latest[0]:
+                        ids.append(number)
+                    else:
+                        kept.append((number, arrival, event))
+                    continue
+                if event.start_seq < latest[0]:
+                    words.append(replace(event, end_seq=min(event.end_seq, latest[0] - 1)))
+                if number >= latest[0]:
+                    kept.append((number, arrival, replace(event, start_seq=max(event.start_seq, latest[0]))))
             if ids:
                 gone.append((latest[2], ids))
             self._size -= len(ids)

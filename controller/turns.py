@@ -63,6 +63,9 @@ class Turns:
 
         Where only the hold-back is full, what need not wait fits: the gap of one stream costs the others nothing.
         """
+        self._delivery.make_room()
+        if not self._delivery.overflowing:
+            return False
         if self._delivery.queue_overflows or not self._in_sequence:
             return True
         return sequence_id is not None and self._must_wait(subscription, sequence_id)

@@ -1,5 +1,6 @@
 """``ordering="sequence"``: what lies behind a gap waits until the gap is filled or reported lost."""
 
+import pytest
 import trio
 from starlette.responses import Response
 from trio.testing import MockClock
@@ -10,6 +11,7 @@ from gapless.controller.events import AnyEvent, Source
 from gapless.controller.hold_back import HoldBack
 from gapless.simulator import FailuresConfig
 from gapless.simulator.failure_modes import ReorderMode, SelectMode, ServerErrorMode
+from tests.controller import test_feed as live
 from tests.kit import ETHER, TICKER, world
 from tests.scripted import Query, Socket, Venue, history, page
 
@@ -267,6 +269,45 @@ async def test_orders_wait_for_the_snapshot_that_covers_the_gap(autojump_clock: 
         assert [event.sequence_id for event in live] == [1, 3, 4]
         snapshot_at = next(at for at, e in enumerate(feed.events) if isinstance(e, OrderUpdate) and e.snapshot)
         assert snapshot_at < feed.events.index(live[1])
+
+
+@pytest.mark.parametrize("ordering", ["arrival", "sequence"])
+@pytest.mark.parametrize("buffer_size", [3, 4, 5, 7])
+@pytest.mark.parametrize("by_rest", [True, False])
+async def test_no_word_that_ids_came_follows_the_one_that_they_went(
+    ordering: str, buffer_size: int, by_rest: bool
+) -> None:
+    """Where the buffer keeps the latest only, while a gap is being filled."""
+    desk = live.Desk(ordering=ordering, buffer_size=buffer_size, overflow="conflate")
+    desk.connect()
+    desk.live(1, 7, 8)
+    if not by_rest:
+        desk.live(3, 4, 2, 6, 5)
+    desk.live(*range(9, 20))
+    for _ in range(10):
+        desk.books.delivery.make_room()
+        desk.rest_knows(19, *range(2, 20))
+    assert desk.is_whole()
+    desk.books.delivery.close()
+    gone: set[int] = set()
+    filled: set[int] = set()
+    while event := await desk.books.delivery.take():
+        if isinstance(event, GapFilled):
+            ids = set(range(event.start_seq, event.end_seq + 1))
+            assert not ids & gone
+            filled |= ids
+        elif isinstance(event, ContinuityLost):
+            assert event.end_seq is not None
+            gone |= set(range(event.start_seq, event.end_seq + 1))
+    assert gone
+    assert filled >= set(range(2, 7))
+
+
+def test_without_epochs_too_the_latest_is_of_the_newest_run() -> None:
+    restarted = StreamReset(channel="t", symbol="A", old_epoch=None, new_epoch=None, at=0.0)
+    before, after = [datum(8, epoch=""), datum(9, epoch="")], [datum(1, epoch=""), datum(2, epoch="")]
+    kept, dropped = conflated([*before, restarted, *after], loss)
+    assert (kept, dropped) == ([loss(before[0], 8, 9), restarted, loss(after[0], 1, 1), after[1]], 3)
 
 
 async def test_a_gap_of_one_stream_costs_the_others_nothing(autojump_clock: MockClock) -> None:

@@ -102,6 +102,7 @@ class Buffer(RuleBasedStateMachine):
         stream.next_id += skips
         for _ in range(count):
             number, stream.next_id = stream.next_id, stream.next_id + 1
+            self.buffer.make_room()
             if self.buffer.overflowing:
                 stream.missing.add(number)
                 self.reached["skipped"] += 1

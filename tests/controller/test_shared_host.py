@@ -190,7 +190,6 @@ def test_a_probe_that_a_straggler_has_overtaken_is_a_request_like_any_other(end:
     assert breaker.circuit is Circuit.CLOSED
 
 
-
 def test_zero_failures_switch_it_off() -> None:
     breaker = CircuitBreaker(failures=0)
     assert not any(breaker.failed(float(at), probe=False) for at in range(100))

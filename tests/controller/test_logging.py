@@ -9,7 +9,8 @@ from trio.testing import MockClock
 
 from gapless.controller import State, Stream, open_controller
 from gapless.simulator import FailureMode, FailuresConfig
-from gapless.simulator.failure_modes import RateLimitMode, SelectMode
+from gapless.simulator.failure_modes import RateLimitMode, SelectMode, ServerErrorMode
+from gapless.simulator.network import Direction
 from tests.kit import Feed, world
 
 
@@ -61,6 +62,34 @@ async def test_everything_that_matters_is_logged_when_asked(autojump_clock: Mock
         "RESYNCING -> CONNECTED by RESYNCED",
         "the silence is dead: REST has moved on",
         "connected, generation 2",
+    ):
+        assert expected in text, expected
+
+
+async def test_what_goes_wrong_is_logged_with_its_reason(autojump_clock: MockClock, lines: list[str]) -> None:
+    """A lost connection, a PING that nobody answers, a request with its parameters, and its retries."""
+    logger.enable("gapless")
+    broken = FailuresConfig(
+        drop=SelectMode(enabled=True, ids=(50,)), server_error=ServerErrorMode(enabled=True, count=2, status=502)
+    )
+    async with world() as w, w.feed(heartbeat_interval=3.0, heartbeat_timeout=1.0) as feed:
+        await feed.until_state(State.CONNECTED)
+        w.fail(broken)
+        await trio.sleep(10.0)
+        w.exchange.disconnect()
+        await trio.sleep(3.0)
+        await feed.until_state(State.CONNECTED)
+        w.network.black_hole(Direction.TO_CLIENT)
+        await trio.sleep(6.0)
+    text = "".join(lines)
+    for expected in (
+        "link of generation 1 lost: reset or closed without a goodbye",
+        "start_seq=50&end_seq=50",
+        "HTTP 502; retry 1 of 3 in 1.00 s",
+        "HTTP 502; retry 2 of 3 in 2.00 s",
+        "HTTP 200,",
+        "a PING was not answered within 1.0 s, and nothing came since",
+        "CONNECTED -> SILENT by PONG_OVERDUE",
     ):
         assert expected in text, expected
 

@@ -6,7 +6,8 @@ lies in an open gap, or ahead of the cursor, until it is delivered or reported: 
 Two sides enter here: :mod:`gapless.controller.feed` what the socket says, :mod:`gapless.controller.rest_entry` what
 REST answers. Methods by kind. Desires: desire, renounce, venue_ended, ask_again,
 start_generation. Questions: find, subscriptions, market_desired,
-all_answered, whole, has_gap, epoch_was_left. Data: deliver, deliver_account. Continuity: hole_opens, open_gap, trim,
+all_answered, whole, has_gap, epoch_was_left. Data: deliver, deliver_account,
+deliver_snapshot. Continuity: hole_opens, open_gap, trim,
 filled, lose, refuted, hole_closed, announce_skipped, doubt, outdated, rejected. Epochs: enter_epoch, restart.
 """
 
@@ -241,6 +242,29 @@ class Books:
             received_at=at,
         )
         self.turns.deliver(subscription, sequence_id, event)
+
+    def deliver_snapshot(
+        self,
+        subscription: Subscription,
+        contents: Sequence[Order | Balance],
+        covers: int | None,
+        *,
+        source: Source,
+        at: float,
+    ) -> None:
+        """Hand a snapshot of orders or balances to the app, preceded by the word that it comes."""
+        word = notices.snapshot_read(
+            subscription.stream,
+            sequence_id=covers,
+            epoch=self.epoch,
+            source=source,
+            rows=len(contents),
+            generation=self.generation,
+            at=at,
+        )
+        self.turns.announce(subscription, covers, word)
+        for content in contents:
+            self.deliver_account(subscription, content, covers, source=source, snapshot=True, at=at)
 
     def hole_opens(self, subscription: Subscription) -> None:
         """Ids are being skipped: of a stream known by its times, note where the hole lies."""

@@ -5,8 +5,8 @@
 =================  =====================================================================================
 ``market_data``    a :class:`MarketData` that fills a known gap (``source=BACKFILL``)
 ``price_history``  a list of :class:`MarketData` of one stream, polled while live data did not flow
-``orders``         a list of :class:`OrderUpdate`: a snapshot
-``balance``        a list of :class:`BalanceUpdate`: a snapshot
+``orders``         a list of :class:`OrderUpdate`: a snapshot, perhaps an empty one
+``balance``        a list of :class:`BalanceUpdate`: a snapshot, perhaps an empty one
 =================  =====================================================================================
 
 Without ``on_reconciliation`` everything goes to ``on_message``. Callbacks are synchronous and must not block; what one
@@ -21,7 +21,7 @@ import trio
 
 from gapless.controller.delivery import DeliveryBuffer
 from gapless.controller.errors import ConfigurationError
-from gapless.controller.events import AnyEvent, BalanceUpdate, MarketData, OrderUpdate, Source
+from gapless.controller.events import AnyEvent, BalanceUpdate, MarketData, OrderUpdate, SnapshotRead, Source
 
 ReconciliationKind = Literal["market_data", "price_history", "orders", "balance"]
 Reconciled = MarketData | Sequence[MarketData] | Sequence[OrderUpdate] | Sequence[BalanceUpdate]
@@ -70,6 +70,9 @@ class Callbacks:
         if origin is None or reconcile is None:
             return [_bound(on_message, event) for event in events]
         kind, _stream = origin
+        if isinstance(events[0], SnapshotRead):
+            # It has no rows that would tell.
+            return [_bound(on_message, events[0]), _told(reconcile, kind, [])]
         if kind == "market_data":
             return [_told(reconcile, kind, event) for event in events if isinstance(event, MarketData)]
         if kind == "price_history":
@@ -89,6 +92,8 @@ def _origin(event: AnyEvent) -> _Origin | None:
             return ("market_data", f"{event.channel}:{event.symbol}")
         case MarketData(source=Source.POLL):
             return ("price_history", f"{event.channel}:{event.symbol}")
+        case SnapshotRead(rows=0):
+            return ("balance" if event.channel == "balance" else "orders", f"empty {id(event)}")
         case OrderUpdate(snapshot=True):
             return ("orders", str(event.sequence_id))
         case BalanceUpdate(snapshot=True):

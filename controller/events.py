@@ -180,6 +180,23 @@ class StreamRejected(Event, frozen=True, kw_only=True):
     at: float
 
 
+class SnapshotRead(Event, frozen=True, kw_only=True):
+    """A snapshot of orders or balances follows at once: ``rows`` updates with ``snapshot`` set, none for an empty one.
+
+    It covers all updates up to ``sequence_id`` (None: the venue does not say), and what has no row is no more, but for
+    what an update that is not covered told before: its row is left out.
+    """
+
+    channel: str
+    symbol: str
+    sequence_id: int | None
+    epoch: str | None
+    source: Source
+    rows: int
+    generation: int
+    at: float
+
+
 class SnapshotMissed(Event, frozen=True, kw_only=True):
     """An account snapshot could not be read in this generation."""
 
@@ -207,6 +224,7 @@ AnyEvent = (
     | ContinuityLost
     | StreamReset
     | StreamRejected
+    | SnapshotRead
     | SnapshotMissed
     | ReconnectGaveUp
 )

@@ -9,6 +9,7 @@ from gapless.controller.events import (
     MarketData,
     Order,
     OrderUpdate,
+    SnapshotRead,
     Source,
     StreamRejected,
     StreamReset,
@@ -77,6 +78,29 @@ def account_data(
         snapshot=snapshot,
         received_at=received_at,
         generation=generation,
+    )
+
+
+def snapshot_read(
+    stream: Stream,
+    *,
+    sequence_id: int | None,
+    epoch: str | None,
+    source: Source,
+    rows: int,
+    generation: int,
+    at: float,
+) -> SnapshotRead:
+    """So many rows of a snapshot follow."""
+    return SnapshotRead(
+        channel=stream.channel,
+        symbol=stream.symbol,
+        sequence_id=sequence_id,
+        epoch=epoch,
+        source=source,
+        rows=rows,
+        generation=generation,
+        at=at,
     )
 
 

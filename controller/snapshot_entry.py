@@ -52,9 +52,11 @@ def enter_snapshot(
         is_news = known is None or covers > known or bool(closed) or subscription.snapshot_missed
     subscription.snapshot_missed = False
     if is_news or source is Source.BACKFILL:
-        for content in snapshot.contents:
-            if not subscription.updates.are_newer(content, covers=covers, count=asked.updates):
-                books.deliver_account(subscription, content, covers, source=source, snapshot=True, at=received_at)
+        are_newer = subscription.updates.are_newer
+        rows = [each for each in snapshot.contents if not are_newer(each, covers=covers, count=asked.updates)]
+        if rows or not snapshot.contents:
+            # Where every row was left out, an empty one would say that all is gone.
+            books.deliver_snapshot(subscription, rows, covers, source=source, at=received_at)
     books.filled(subscription, closed, "snapshot")
     return Entry.ENTERED
 

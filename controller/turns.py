@@ -1,7 +1,7 @@
 """When a piece of data is handed over: as it arrives, or in its turn, after whatever is missing before it. No I/O."""
 
 from gapless.controller.delivery import DeliveryBuffer
-from gapless.controller.events import GapFilled
+from gapless.controller.events import GapFilled, SnapshotRead
 from gapless.controller.hold_back import Data
 from gapless.controller.subscription import Subscription
 
@@ -31,6 +31,12 @@ class Turns:
             # One page may fill several holes: what waited between them goes before.
             self._delivery.release(subscription, sequence_id)
             self._delivery.put_data(event)
+
+    def announce(self, subscription: Subscription, covers: int | None, word: SnapshotRead) -> None:
+        """Say that a snapshot follows, which nothing may come in between of."""
+        if self._in_sequence and covers is not None:
+            self._delivery.release(subscription, covers)
+        self._delivery.put(word)
 
     def tell(self, subscription: Subscription, word: GapFilled) -> None:
         """Say that ids of a gap were delivered: after they were."""

@@ -14,6 +14,7 @@ from gapless.controller import (
     OrderUpdate,
     ReconnectGaveUp,
     SnapshotMissed,
+    SnapshotRead,
     State,
     StateChanged,
     StreamRejected,
@@ -44,6 +45,8 @@ def _words(event: AnyEvent) -> str:
             )
         case StreamRejected():
             return f"rejected  {event.channel}:{event.symbol} {event.code}: {event.message}"
+        case SnapshotRead():
+            return f"snapshot  of {event.channel}, {event.rows} rows ({event.source})"
         case SnapshotMissed():
             return f"missed    the snapshot of {event.channel} ({event.reason})"
         case ReconnectGaveUp():

@@ -16,6 +16,7 @@ from gapless.controller import (
     OrderUpdate,
     ReconnectGaveUp,
     SnapshotMissed,
+    SnapshotRead,
     Source,
     State,
     StateChanged,
@@ -83,6 +84,19 @@ SPELLED_OUT: list[tuple[AnyEvent, str]] = [
     (
         StreamRejected(**NAMED, code="unknown_symbol", message="no such thing", at=0.0),
         "rejected  ticker:BTC/USD unknown_symbol: no such thing",
+    ),
+    (
+        SnapshotRead(
+            channel="orders",
+            symbol="*",
+            sequence_id=7,
+            epoch="e-1",
+            source=Source.POLL,
+            rows=0,
+            generation=1,
+            at=0.0,
+        ),
+        "snapshot  of orders, 0 rows (POLL)",
     ),
     (
         SnapshotMissed(channel="orders", symbol="*", reason="HTTP 503", at=0.0),

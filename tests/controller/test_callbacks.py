@@ -8,6 +8,7 @@ from trio.testing import MockClock
 
 from gapless.controller import (
     AnyEvent,
+    BalanceUpdate,
     ConfigurationError,
     ConnectionController,
     ContinuityLost,
@@ -16,6 +17,7 @@ from gapless.controller import (
     NetworkConfig,
     OrderUpdate,
     Reconciled,
+    SnapshotRead,
     Source,
     State,
     StateChanged,
@@ -63,6 +65,20 @@ async def run_app(w: World, app: App, streams: Sequence[Stream], seconds: float,
         on_reconciliation=app.on_reconciliation,
     ):
         await trio.sleep(seconds)
+
+
+async def test_an_app_learns_that_it_has_no_orders_and_which_balances_it_has(autojump_clock: MockClock) -> None:
+    app = App()
+    async with world() as w:
+        w.exchange.set_balance("USD", 1.0)
+        w.exchange.set_balance("EUR", 2.0)
+        await run_app(w, app, [TICKER, Stream("orders", "*"), Stream("balance", "*")], 5.0)
+    told = [(kind, data) for kind, data in app.reconciled if kind in {"orders", "balance"}]
+    assert ("orders", []) in told
+    (balances,) = [data for kind, data in told if kind == "balance" and not isinstance(data, MarketData)]
+    assert [each.balance.asset for each in balances if isinstance(each, BalanceUpdate)] == ["USD", "EUR"]
+    announced = {(each.channel, each.rows) for each in app.messages if isinstance(each, SnapshotRead)}
+    assert announced == {("orders", 0), ("balance", 2)}
 
 
 async def test_live_data_and_continuity_go_to_on_message_rest_to_on_reconciliation(autojump_clock: MockClock) -> None:

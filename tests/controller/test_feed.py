@@ -12,6 +12,7 @@ from gapless.controller import (
     NetworkConfig,
     Order,
     OrderUpdate,
+    SnapshotRead,
     Source,
     Stream,
     StreamRejected,
@@ -43,6 +44,8 @@ def told(event: AnyEvent) -> str:
             return f"StreamReset {event.symbol} {event.old_epoch} {event.new_epoch}"
         case StreamRejected():
             return f"StreamRejected {event.symbol} {event.code}"
+        case SnapshotRead():
+            return f"SnapshotRead {event.sequence_id}: {event.rows}"
         case _:
             raise AssertionError(event)
 

@@ -19,6 +19,7 @@ from gapless.controller import (
     NetworkConfig,
     Order,
     OrderUpdate,
+    SnapshotRead,
     Source,
     Stream,
     StreamReset,
@@ -53,6 +54,8 @@ def told(event: AnyEvent) -> str:
             return f"{type(event).__name__} {event.start_seq}..{end} {event.reason}"
         case StreamReset():
             return f"StreamReset {event.old_epoch} {event.new_epoch}"
+        case SnapshotRead():
+            return f"SnapshotRead {event.sequence_id}: {event.rows}"
         case _:
             raise AssertionError(event)
 
@@ -535,6 +538,7 @@ async def test_a_snapshot_covers_all_updates_up_to_its_id() -> None:
     await desk.told()
     assert desk.snapshot(6, "o-1", "o-2") is Entry.ENTERED
     assert await desk.told() == [
+        "SnapshotRead 6: 2",
         "snapshot o-1 6",
         "snapshot o-2 6",
         "GapFilled 2..3 snapshot",
@@ -548,7 +552,7 @@ async def test_updates_that_a_snapshot_covers_are_duplicates() -> None:
     desk.connect(mark=0)
     assert desk.snapshot(7, "o-1") is Entry.ENTERED
     desk.orders(6, 7, 8)
-    assert await desk.told() == ["snapshot o-1 7", "update o-1 8"]
+    assert await desk.told() == ["SnapshotRead 7: 1", "snapshot o-1 7", "update o-1 8"]
 
 
 async def test_a_snapshot_that_knows_less_than_the_books_did_is_stale() -> None:
@@ -571,7 +575,7 @@ async def test_a_snapshot_that_updates_have_overtaken_is_read_again_or_taken_as_
     assert desk.snapshot(3, "o-1", "o-2", asked=asked) is Entry.OVERTAKEN
     assert desk.gaps == [(3, 4)]
     assert desk.snapshot(3, "o-1", "o-2", asked=asked, take_overtaken=True) is Entry.ENTERED
-    assert await desk.told() == ["snapshot o-2 3", "GapFilled 3..3 snapshot"], "of o-1 the app knows update 5"
+    assert await desk.told() == ["SnapshotRead 3: 1", "snapshot o-2 3", "GapFilled 3..3 snapshot"], "o-1 is at 5"
     assert desk.gaps == [(4, 4)]
 
 
@@ -585,7 +589,9 @@ async def test_a_snapshot_without_an_id_is_overtaken_by_whatever_comes_after_it_
     await desk.told()
     assert desk.snapshot(None, "o-1", "o-2", asked=asked) is Entry.OVERTAKEN
     assert desk.snapshot(None, "o-1", "o-2", asked=asked, take_overtaken=True) is Entry.ENTERED
-    assert await desk.told() == ["snapshot o-2 None"]
+    assert await desk.told() == ["SnapshotRead None: 1", "snapshot o-2 None"]
+    assert desk.snapshot(None, "o-1", asked=asked, take_overtaken=True) is Entry.ENTERED
+    assert await desk.told() == [], "all that it holds is old, which is not to say that there is nothing"
 
 
 async def test_polled_snapshots_are_delivered_only_when_they_are_news() -> None:
@@ -593,9 +599,9 @@ async def test_polled_snapshots_are_delivered_only_when_they_are_news() -> None:
     desk.connect(mark=0)
     for covers in (3, 3, 3, 4):
         desk.snapshot(covers, "o-1", source=Source.POLL)
-    assert await desk.told() == ["snapshot o-1 3", "snapshot o-1 4"]
+    assert await desk.told() == ["SnapshotRead 3: 1", "snapshot o-1 3", "SnapshotRead 4: 1", "snapshot o-1 4"]
     desk.snapshot(4, "o-1", source=Source.BACKFILL)
-    assert await desk.told() == ["snapshot o-1 4"], "one that was asked for is always delivered"
+    assert await desk.told() == ["SnapshotRead 4: 1", "snapshot o-1 4"], "one that was asked for is always delivered"
 
 
 async def test_a_snapshot_that_does_not_say_what_it_covers_heals_nothing() -> None:
@@ -604,7 +610,11 @@ async def test_a_snapshot_that_does_not_say_what_it_covers_heals_nothing() -> No
     desk.orders(1, 4)
     await desk.told()
     assert desk.snapshot(None, "o-1") is Entry.ENTERED
-    assert await desk.told() == ["ContinuityLost 2..3 unverifiable", "snapshot o-1 None"]
+    assert await desk.told() == [
+        "ContinuityLost 2..3 unverifiable",
+        "SnapshotRead None: 1",
+        "snapshot o-1 None",
+    ]
     assert not desk.subscription.has_gap
 
 

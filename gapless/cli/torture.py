@@ -93,7 +93,7 @@ def torture(
         with _progress(len(seeds)) as progress:
             for outcome in run_seeds(seeds, terms, workers):
                 total.add(outcome)
-                progress.advance(outcome, total)
+                progress.advance(total)
                 if not outcome.ok:
                     progress.say(_failure_text(outcome))
     except KeyboardInterrupt:
@@ -202,7 +202,7 @@ def _failure_text(outcome: Outcome) -> str:
 
 
 class _Display(Protocol):
-    def advance(self, outcome: Outcome, total: Total) -> None: ...
+    def advance(self, total: Total) -> None: ...
 
     def say(self, text: str) -> None: ...
 
@@ -232,7 +232,7 @@ class _Bar:
         self._progress = progress
         self._task = progress.add_task("torture", total=seeds, figures="")
 
-    def advance(self, _outcome: Outcome, total: Total) -> None:
+    def advance(self, total: Total) -> None:
         figures = f"{len(total.failed)} failed, {total.hours_per_cpu_s:.2f} h/s"
         self._progress.update(self._task, advance=1, figures=figures)
 
@@ -248,7 +248,7 @@ class _Lines:
         self._seeds = seeds
         self._next_at = time.monotonic() + _LINE_EVERY_S
 
-    def advance(self, _outcome: Outcome, total: Total) -> None:
+    def advance(self, total: Total) -> None:
         if time.monotonic() >= self._next_at:
             self._next_at = time.monotonic() + _LINE_EVERY_S
             self.say(f"{total.seeds} of {self._seeds} seeds, {len(total.failed)} failed")

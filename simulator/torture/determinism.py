@@ -18,10 +18,11 @@ _SHUFFLER: Final = "_r"
 @contextmanager
 def deterministic(seed: int) -> Iterator[None]:
     """Schedule by this seed while the block lasts."""
-    private = vars(trio_run)
-    before, shuffler = private[_SWITCH], private[_SHUFFLER]
-    private[_SWITCH], private[_SHUFFLER] = True, Random(seed)  # noqa: S311  # the order of tasks, not secrecy
+    before = {name: getattr(trio_run, name) for name in (_SWITCH, _SHUFFLER)}
+    setattr(trio_run, _SWITCH, True)
+    setattr(trio_run, _SHUFFLER, Random(seed))  # noqa: S311  # the order of tasks, not secrecy
     try:
         yield
     finally:
-        private[_SWITCH], private[_SHUFFLER] = before, shuffler
+        for name, value in before.items():
+            setattr(trio_run, name, value)

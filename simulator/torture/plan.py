@@ -109,7 +109,7 @@ _CHOICES: Final[Mapping[str, Sequence[object]]] = {
 def draw(seed: int, terms: Terms) -> Plan:
     """The world of a seed."""
     random = Random(f"world {seed}")  # noqa: S311  # a world must be repeatable
-    settings = {name: random.choice(choices) for name, choices in _CHOICES.items()}
+    settings: dict[str, object] = {name: random.choice(choices) for name, choices in _CHOICES.items()}
     if random.random() < 0.25:
         settings |= {"heartbeat_interval": 4.0, "heartbeat_timeout": 2.0}
     venue = random.choices(list(Venue), weights=(6, 1, 1, 1))[0]

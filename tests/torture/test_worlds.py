@@ -16,8 +16,11 @@ SEEDS = range(100)
 TERMS = Terms(hours=0.25, rate_per_s=2.0)
 REASONS = frozenset(reason.strip(" `.\n") for reason in str(ContinuityLost.__doc__).split("Reasons:", 1)[1].split(","))
 """Every reason that the event's documentation names."""
-NOT_BY_CHANCE: Mapping[str, str] = {"SILENT ROTATED": "tests/states/test_search.py"}
-"""Rows of the table that take two events within one instant and so no world of this size reaches, and what does."""
+NOT_BY_CHANCE: Mapping[str, str] = dict.fromkeys(
+    ("SILENT ROTATED", "RESYNCING DATA_FLOWS", "SILENT GAP_FOUND"), "tests/states/test_search.py"
+)
+"""Rows without effect on the state that take two events within one instant, so that worlds of this size reach them only
+now and then, and what reaches them always."""
 
 
 @pytest.fixture(scope="module")

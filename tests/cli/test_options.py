@@ -166,7 +166,7 @@ def test_simulate_fails_on_a_missing_file() -> None:
         (None, "expected a readable capture"),
         (b"", "expected at least one trade"),
         (b"nonsense\n", "line 1: expected <receive time in ns>"),
-        (gzip.compress(TRADE * 99)[:40], "expected a readable capture"),
+        (gzip.compress(TRADE * 99, mtime=0)[:40], "expected a readable capture"),
         (TRADE + b"9" * 400 + TRADE[19:], "line 2: expected <receive time in ns>"),
         (TRADE + b"1" + TRADE[19:], "line 2: expected trades in order of time"),
         (

@@ -314,6 +314,8 @@ class Books:
         stream = subscription.stream
         for start, end in ranges:
             self.stats.ids_lost += 1 if end is None else end - start + 1
+            # Of an account the next snapshot tells what the lost updates said, whether or not its id is new.
+            subscription.snapshot_missed = subscription.is_account
             logger.warning("{}: {}..{} is lost ({})", stream, start, "end of epoch" if end is None else end, reason)
             self.delivery.put(
                 notices.continuity_lost(stream, self.epoch, start, end, reason=reason, at=self._wall_clock())

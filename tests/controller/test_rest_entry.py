@@ -604,6 +604,17 @@ async def test_polled_snapshots_are_delivered_only_when_they_are_news() -> None:
     assert await desk.told() == ["SnapshotRead 4: 1", "snapshot o-1 4"], "one that was asked for is always delivered"
 
 
+async def test_after_a_loss_the_same_snapshot_is_news() -> None:
+    """What the lost updates said, only a snapshot tells; its id may be known by then."""
+    desk = Desk(ORDERS, reconciliation_enabled=False)
+    desk.connect(mark=0)
+    desk.orders(2)
+    assert "ContinuityLost 1..1 reconciliation_disabled" in await desk.told()
+    for _ in range(2):
+        desk.snapshot(2, "o-1", "o-2", source=Source.POLL)
+    assert await desk.told() == ["SnapshotRead 2: 2", "snapshot o-1 2", "snapshot o-2 2"]
+
+
 async def test_a_snapshot_that_does_not_say_what_it_covers_heals_nothing() -> None:
     desk = Desk(ORDERS)
     desk.connect(mark=0)

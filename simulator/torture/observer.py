@@ -33,7 +33,6 @@ class Asked:
 
     method: str
     path: str
-    number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +41,6 @@ class Answered:
 
     status: int
     retry_after_s: float | None
-    asked: Asked
 
 
 class Watch:

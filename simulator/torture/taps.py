@@ -144,11 +144,9 @@ def tapped_client(watches: Watches, timeout_s: float) -> httpx.AsyncClient:
     Its connections are kept for as long as the server keeps them: httpcore's own expiry follows the real clock, and a
     run would not be repeatable.
     """
-    numbers = iter(range(1, 2**63))
 
     async def on_request(request: httpx.Request) -> None:
-        asked = Asked(method=request.method, path=request.url.raw_path.decode("ascii"), number=next(numbers))
-        request.extensions["gapless.asked"] = asked
+        asked = Asked(method=request.method, path=request.url.raw_path.decode("ascii"))
         watches.asked(trio.current_time(), asked)
 
     async def on_response(response: httpx.Response) -> None:
@@ -158,7 +156,6 @@ def tapped_client(watches: Watches, timeout_s: float) -> httpx.AsyncClient:
             Answered(
                 status=response.status_code,
                 retry_after_s=float(text) if text.isdecimal() else None,
-                asked=response.request.extensions["gapless.asked"],
             ),
         )
 

@@ -42,7 +42,6 @@ class Oracle:
         tasks_max: int,
     ) -> None:
         self._exactly_once = ExactlyOnce(exchange, wishes)
-        self.silence = SilenceIsFound(config)
         watches: list[Watch] = [
             self._exactly_once,
             GapsAreClosed(),
@@ -50,7 +49,7 @@ class Oracle:
             RunsAsStated(tasks_max),
             OneOwner(config),
             NothingOfTheDead(config),
-            self.silence,
+            SilenceIsFound(config),
             NoFalseSilence(config),
             RestTakesOver(host_is_well),
             InsideTheWindow(config),

@@ -82,13 +82,12 @@ class OneOwner(Watch):
     """One socket at a time; two while a successor is taking over. None while the state says that there is none."""
 
     promise: ClassVar[str] = "one connection owner"
-    _HANDOVER_S: Final = 12.0
-    """The longest a rotation takes: an attempt, a second for the marks, and closing."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self._open = 0
         self._two_since: float | None = None
+        # The longest a rotation takes: an attempt, a second for the marks, and closing.
         self._handover_s = config.attempt_timeout + 2.0
         self._state = TABLE.initial
 

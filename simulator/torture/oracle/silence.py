@@ -26,8 +26,6 @@ class SilenceIsFound(Watch):
         self._since = 0.0
         """The last moment at which a window began anew: data, or a state that is not watched."""
         self._excused_until = 0.0
-        self.slowest_s = 0.0
-        """The longest silence found so far, beyond its window."""
 
     @property
     def _window_s(self) -> float:
@@ -62,7 +60,6 @@ class SilenceIsFound(Watch):
         if self._state not in _GOOD or self._since < self._excused_until:
             return
         late_s = now - self._since - self._window_s
-        self.slowest_s = max(self.slowest_s, late_s)
         if late_s > TOLERANCE_S:
             self.broken(
                 now,

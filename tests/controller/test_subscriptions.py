@@ -18,7 +18,7 @@ from gapless.controller import (
     StreamRejected,
 )
 from gapless.simulator import FailuresConfig
-from gapless.simulator.failure_modes import Mode, SelectMode, ServerErrorMode
+from gapless.simulator.failure_modes import Mode, SelectMode, ServerErrorMode, SlowReplyMode
 from tests.kit import ETHER, TICKER, world
 from tests.scripted import Socket, Venue, history
 
@@ -277,3 +277,20 @@ async def test_wrong_streams_are_refused_and_change_nothing(autojump_clock: Mock
         with pytest.raises(ConfigurationError, match=r"channel orders has the symbol \*, got 'BTC/USD'"):
             feed.controller.subscribe(ETHER, Stream("orders", "BTC/USD"))
         assert feed.controller.streams == (TICKER,)
+
+
+async def test_a_reply_in_flight_of_a_stream_that_was_given_up_is_dropped(autojump_clock: MockClock) -> None:
+    """Without a socket REST collects; what it answers a second later is for nobody."""
+    async with world() as w, w.feed(TICKER, ETHER) as feed:
+        await feed.until_state(State.CONNECTED)
+        await trio.sleep(5.0)
+        w.network.refuse(w.ws_port)
+        w.fail(FailuresConfig(slow_reply=SlowReplyMode(enabled=True, delay_s=1.0)))
+        w.exchange.disconnect()
+        await feed.until(lambda: bool(feed.ids(Source.POLL)))
+        await trio.sleep(1.5)
+        feed.controller.unsubscribe(TICKER)
+        known = len(feed.ids())
+        await trio.sleep(10.0)
+        assert len(feed.ids()) == known
+        assert feed.ids(Source.POLL, ETHER), "the other stream is collected"

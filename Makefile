@@ -53,7 +53,7 @@ types: $(STAMP)  ## mypy --strict and pyright over code and tests
 packaging: $(STAMP)  ## the wheel holds every package, and works outside the checkout
 	$(BIN)/python -m pytest -q -m packaging tests/test_packaging.py
 
-check: lint types test packaging  ## all that CI runs
+check: lint types test torture packaging  ## all that CI runs
 
 diagrams: $(STAMP)  ## render the state diagrams anew
 	$(BIN)/gapless diagram --write

@@ -6,12 +6,12 @@ lies in an open gap, or ahead of the cursor, until it is delivered or reported: 
 Two sides enter here: :mod:`gapless.controller.feed` what the socket says, :mod:`gapless.controller.rest_entry` what
 REST answers. Methods by kind. Desires: desire, renounce, venue_ended, ask_again,
 start_generation. Questions: find, subscriptions, market_desired,
-all_answered, whole, has_gap, epoch_was_left. Data: deliver, deliver_account,
+all_answered, whole, has_gap, epoch. Data: deliver, deliver_account,
 deliver_snapshot. Continuity: hole_opens, open_gap, trim,
 filled, lose, refuted, hole_closed, announce_skipped, doubt, outdated, rejected. Epochs: enter_epoch, restart.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -20,6 +20,7 @@ from loguru import logger
 from gapless.controller import notices
 from gapless.controller.config import NetworkConfig
 from gapless.controller.delivery import DeliveryBuffer
+from gapless.controller.epochs import Epochs
 from gapless.controller.events import Balance, ContinuityLost, MarketData, Order, Source
 from gapless.controller.exchange import Exchange, HistoryRow, MarketUpdate, SequenceRule
 from gapless.controller.instants import instant, rfc3339
@@ -29,9 +30,6 @@ from gapless.controller.stats import FeedStats
 from gapless.controller.stream import Stream
 from gapless.controller.subscription import Subscription
 from gapless.controller.turns import Turns
-
-_EPOCHS_REMEMBERED: Final = 64
-"""Epochs already left, so that a late reply cannot bring one back. A venue restarts a few times a day at most."""
 
 
 class Books:
@@ -75,12 +73,9 @@ class Books:
         self._loss_reason = "no_history" if config.reconciliation_enabled else "reconciliation_disabled"
         self._ending: Counter[tuple[str, str]] = Counter()
         """How many given-up wishes for a stream this socket may still answer with data."""
-        self._left: deque[str] = deque(maxlen=_EPOCHS_REMEMBERED)
         self.began_at: Final = rfc3339(wall_clock())
         """RFC 3339. Of a stream known by its times alone, what is older is not owed."""
-        self.epoch: str | None = None
-        self.epoch_confirmed = False
-        """Whether a socket has spoken of the epoch; what REST alone announced may come from a lagging replica."""
+        self.epochs: Final = Epochs()
         self.socket_open = False
         """Whether this generation's socket has said WELCOME and is not known to be gone."""
 
@@ -181,9 +176,10 @@ class Books:
         """Whether any stream has a known gap."""
         return any(each.has_gap for each in self._by_key.values())
 
-    def epoch_was_left(self, epoch: str) -> bool:
-        """Whether this epoch is over."""
-        return epoch in self._left
+    @property
+    def epoch(self) -> str | None:
+        """The epoch of what is delivered; None: the venue names none, or has not yet."""
+        return self.epochs.current
 
     def deliver(
         self, subscription: Subscription, datum: MarketUpdate | HistoryRow, source: Source, received_at: float
@@ -382,27 +378,30 @@ class Books:
     def enter_epoch(self, epoch: str, *, confirmed: bool) -> None:
         """The venue speaks of this epoch: a socket (``confirmed``), or REST alone.
 
-        If that is news, what was open is lost and every known stream is owed from id 1.
+        If that is news, what was open is lost and every known stream is owed from id 1; or, in an epoch the books
+        return to, from where they were in it.
         """
-        old, self.epoch = self.epoch, self.epoch or epoch
-        self.epoch_confirmed = confirmed or (self.epoch_confirmed and old == epoch)
-        if old is None or old == epoch:
+        turn = self.epochs.enter(epoch, confirmed=confirmed)
+        if turn is None:
             return
-        logger.warning("epoch {} ended, {} begins", old, epoch)
+        logger.warning(
+            "epoch {} ended, {} {}", turn.old, epoch, "goes on: REST was wrong" if turn.returns else "begins"
+        )
         for subscription in self._by_key.values():
-            if subscription.ledger.next_id is not None:
-                self.restart(subscription, old, epoch)
-        self._left.append(old)
-        self.epoch = epoch
+            left_at = subscription.ledger.next_id
+            if left_at is not None:
+                self.restart(subscription, turn.old, epoch, first_id=subscription.left_at if turn.returns else 1)
+            subscription.left_at = left_at or 1
+        self.epochs.current = epoch
         self.changed.notify()
 
-    def restart(self, subscription: Subscription, old: str | None, new: str | None) -> None:
-        """Start a stream's books anew: first the losses, then the reset."""
+    def restart(self, subscription: Subscription, old: str | None, new: str | None, *, first_id: int = 1) -> None:
+        """Start a stream's books anew: first the losses, then the reset. What is below ``first_id`` was told before."""
         ledger = subscription.ledger
         self.lose(subscription, ledger.lose_all(), "epoch_ended")
         self.lose(subscription, [(ledger.next_id or 1, None)], "epoch_ended")
         self.turns.drop(subscription)
-        ledger.reset(1)
+        ledger.reset(first_id)
         subscription.resets += 1
         subscription.updates.clear()
         subscription.numbered_at, subscription.snapshot = "", None
@@ -410,3 +409,4 @@ class Books:
         subscription.live_head = None
         subscription.rest_head = None
         self.delivery.put(notices.stream_reset(subscription.stream, old, new, self._wall_clock()))
+        self.lose(subscription, [(1, first_id - 1)] if first_id > 1 else [], "epoch_ended")

@@ -65,7 +65,7 @@ class LiveFeed:
             LinkError: the epoch was left before; its ids were reported lost and must not come back.
         """
         books = self._books
-        if epoch is not None and books.epoch_was_left(epoch):
+        if epoch is not None and books.epochs.is_over(epoch):
             raise LinkError(f"the server speaks of epoch {epoch}, which was left for {books.epoch}")
         books.socket_open = True
         if epoch is not None:
@@ -118,15 +118,10 @@ class LiveFeed:
         if subscription is None or subscription.barred:
             self._books.stats.unexpected += 1
             return
-        self.last_data_at = max(self.last_data_at, now)
-        if self.data_awaited or self.first_data_at is None:
-            self._data_flows(now)
-        if now >= subscription.last_data_at:
-            # Else a successor's socket, whose data was kept until now, only says what the one before it said.
-            subscription.last_data_at = now
-            subscription.live_count += 1
-            subscription.last_live_timestamp = update.timestamp
         sequence_id = update.sequence_id
+        is_new = sequence_id is None or not subscription.has_shown(sequence_id)
+        if is_new:
+            self._has_come(subscription, update, now)
         if sequence_id is None or not subscription.sequenced:
             self._unsequenced(subscription, update, received_at)
             return
@@ -139,6 +134,8 @@ class LiveFeed:
         if verdict is Verdict.SUSPECT:
             return
         if verdict in DELIVERED:
+            if not is_new:
+                self._has_come(subscription, update, now)
             self._books.stats.live += 1
             self._books.deliver(subscription, update, Source.LIVE, received_at)
         if verdict is not Verdict.NEXT:
@@ -146,6 +143,17 @@ class LiveFeed:
         if subscription.live_head is None or sequence_id > subscription.live_head:
             subscription.live_head = sequence_id
         subscription.live_seen = True
+
+    def _has_come(self, subscription: Subscription, update: MarketUpdate, now: float) -> None:
+        """The market speaks, and not to repeat itself: a stuck server may send its last message for ever."""
+        self.last_data_at = max(self.last_data_at, now)
+        if self.data_awaited or self.first_data_at is None:
+            self._data_flows(now)
+        if now >= subscription.last_data_at:
+            # Else a successor's socket, whose data was kept until now, only says what the one before it said.
+            subscription.last_data_at = now
+            subscription.live_count += 1
+            subscription.last_live_timestamp = update.timestamp
 
     def account(self, update: AccountUpdate, *, now: float, received_at: float) -> None:
         """One live order or balance update."""

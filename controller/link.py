@@ -126,7 +126,7 @@ class _Link:
         return False
 
     def _is_of_the_past(self, room: WaitingRoom) -> bool:
-        return room.epoch is not None and self._runtime.books.epoch_was_left(room.epoch)
+        return room.epoch is not None and self._runtime.books.epochs.was_left(room.epoch)
 
     def _passed(self, room: WaitingRoom) -> bool:
         """Whether nothing lies between what the leading socket has delivered and what the successor will."""

@@ -53,11 +53,11 @@ def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entr
 
 
 def _other_epoch(books: Books, subscription: Subscription, answer: Answer, epoch: str) -> Entry:
-    if books.epoch_was_left(epoch):
+    if books.epochs.was_left(epoch):
         books.stats.stale_replies += 1
         return Entry.OTHER_EPOCH
     subscription.heard(answer.page, answer.asked)
-    if books.socket_open or (books.epoch is not None and not books.epoch_confirmed):
+    if books.socket_open or (books.epoch is not None and not books.epochs.confirmed):
         # The socket knows better; and of two epochs that REST alone names, nobody can tell which is the later one.
         books.stats.stale_replies += 1
         logger.debug("{}: a reply of epoch {} is discarded in {}", subscription.stream, epoch, books.epoch)

@@ -68,6 +68,8 @@ class Subscription:
     """Whether a subscription was acknowledged with a mark; a later epoch is owed from id 1 anyway."""
     resets: int = 0
     """How often the books were started anew."""
+    left_at: int = 1
+    """Where REST alone made the books leave an epoch, the id that was next in it."""
     last_timestamp: str = ""
     numbered_at: str = ""
     """Without epochs, the venue's time of the newest datum that had an id: a restart is told by it."""
@@ -122,6 +124,10 @@ class Subscription:
     def sequenced(self) -> bool:
         """Whether the ids of this stream tell anything."""
         return self.ledger.rule is not SequenceRule.UNSEQUENCED
+
+    def has_shown(self, sequence_id: int) -> bool:
+        """Whether this socket has shown something as new as this id, or newer, where ids tell anything."""
+        return self.live_seen and self.live_head is not None and sequence_id <= self.live_head and self.sequenced
 
     def ask_again(self) -> None:
         """This stream must be ended and begun anew on the socket."""

@@ -578,7 +578,18 @@ async def test_what_a_successor_kept_makes_no_datum_older_and_counts_once() -> N
     desk.live(3, now=3.0)
     desk.live(4, now=3.1)
     assert (desk.feed.last_data_at, desk.subscription().last_data_at) == (3.1, 3.1)
-    assert desk.subscription().live_count == 5, "the one that came in the same instant cannot be told"
+    assert desk.subscription().live_count == 4
+
+
+async def test_a_socket_that_repeats_its_last_message_says_nothing() -> None:
+    desk = Desk()
+    desk.connect()
+    desk.live(1, 2, 3, 5, now=1.0)
+    desk.feed.data_awaited = True
+    desk.live(5, 5, 3, now=9.0)
+    assert (desk.feed.last_data_at, desk.subscription().last_data_at, desk.feed.data_awaited) == (1.0, 1.0, True)
+    desk.live(4, now=10.0)
+    assert (desk.feed.last_data_at, desk.subscription().live_count, desk.feed.data_awaited) == (10.0, 5, False)
 
 
 async def test_skipped_frames_are_data_all_the_same() -> None:

@@ -15,6 +15,7 @@ from gapless.controller import (
     ContinuityLost,
     GapFilled,
     GapFound,
+    LinkError,
     MarketData,
     NetworkConfig,
     Order,
@@ -378,6 +379,53 @@ async def test_without_a_socket_it_announces_a_new_epoch() -> None:
     ], "its rows were asked for with the old epoch's ids"
     assert desk.answer(1, None, kept(rows(1, 2, 3), 3, epoch="e-2"), source=Source.POLL) is Entry.ENTERED
     assert await desk.told() == ["POLL 1", "POLL 2", "POLL 3"]
+
+
+async def test_the_third_socket_in_a_row_that_denies_what_rest_alone_announced_is_believed() -> None:
+    """A replica behind the times may name an epoch that is older than anything the controller knows."""
+    desk = await gapped(1, 2, 4)
+    desk.feed.socket_closed()
+    assert desk.answer(3, 3, kept(rows(3), 9, epoch="e-0")) is Entry.NEW_EPOCH
+    assert desk.answer(1, None, kept(rows(1), 1, epoch="e-0"), source=Source.POLL) is Entry.ENTERED
+    for _ in range(2):
+        with pytest.raises(LinkError, match="the server speaks of epoch e-1, which was left for e-0"):
+            desk.connect(epoch="e-1")
+    await desk.told()
+    desk.connect(6, epoch="e-1")
+    assert await desk.told() == [
+        "ContinuityLost 2.. epoch_ended",
+        "StreamReset e-0 e-1",
+        "ContinuityLost 1..4 epoch_ended",
+        "GapFound 5..6 subscription_mark",
+    ], "what it had of the epoch before does not come twice"
+    assert desk.answer(5, 6, kept(rows(5, 6), 6)) is Entry.ENTERED
+    assert await desk.told() == ["BACKFILL 5", "BACKFILL 6", "GapFilled 5..6 rest"]
+
+
+async def test_sockets_that_agree_with_rest_end_the_doubt() -> None:
+    desk = await gapped(1)
+    desk.feed.socket_closed()
+    assert desk.answer(2, 3, kept(rows(2, 3), 9, epoch="e-2")) is Entry.NEW_EPOCH
+    for _ in range(2):
+        with pytest.raises(LinkError):
+            desk.connect(epoch="e-1")
+    desk.connect(epoch="e-2")
+    for _ in range(4):
+        with pytest.raises(LinkError, match="which was left for e-2"):
+            desk.connect(epoch="e-1")
+
+
+async def test_who_believed_the_wrong_replicas_can_be_told_better() -> None:
+    desk = await gapped(1)
+    desk.feed.socket_closed()
+    desk.answer(2, 3, kept(rows(2, 3), 9, epoch="e-2"))
+    for believed, denied in (("e-1", "e-2"), ("e-2", "e-1"), ("e-1", "e-2")):
+        for _ in range(2):
+            with pytest.raises(LinkError, match=f"epoch {believed}, which was left for {denied}"):
+                desk.connect(epoch=believed)
+        desk.connect(epoch=believed)
+        desk.connect(epoch=believed)
+    assert desk.books.epoch == "e-1"
 
 
 async def test_an_epoch_that_was_left_never_comes_back() -> None:

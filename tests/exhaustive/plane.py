@@ -114,6 +114,8 @@ class View:
     answered: bool
     left_first_epoch: bool
     knows_first_epoch: bool
+    votes: int
+    """Sockets in a row that spoke of the epoch before."""
     asked: Asked
 
 
@@ -209,8 +211,9 @@ class Plane:
                     whole=books.whole,
                     has_gap=subscription.has_gap,
                     answered=subscription.answered,
-                    left_first_epoch=books.epoch_was_left("e-0"),
-                    knows_first_epoch=books.epoch == "e-0" or books.epoch_was_left("e-0"),
+                    left_first_epoch=books.epochs.was_left("e-0"),
+                    knows_first_epoch=books.epoch == "e-0" or books.epochs.was_left("e-0"),
+                    votes=books.epochs.votes,
                     asked=subscription.asked(0.0),
                 )
             )

@@ -71,7 +71,6 @@ def test_jumps_too_far_to_be_believed_at_once() -> None:
     assert seen == set(Verdict) - {Verdict.REORDERED}
 
 
-@pytest.mark.xfail(reason="an epoch that REST alone has named makes the controller leave the true one for good")
 def test_a_lagging_replica_that_speaks_of_an_epoch_nobody_knew() -> None:
     assert search(Rules(Plane(jump_max=NO_GUARD), ids=1, epochs=2, frames_stray=False, stranger=True)).traps == []
 

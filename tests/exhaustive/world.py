@@ -8,6 +8,7 @@ would take is marked a fault.
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from gapless.controller.epochs import VOTES
 from gapless.controller.rest_entry import enter_page
 from gapless.controller.subscription import Asked
 from gapless.states import ACTIVITIES, TABLE, Activity, State
@@ -149,7 +150,8 @@ class Rules:
             elif LINK_LOST not in desk.mailbox:
                 yield Step("dial", self._dialled(world, world.epoch))
                 yield Step("refused", self._lost(world), fault=True)
-                if world.epoch and view.left_first_epoch:
+                if world.epoch and view.left_first_epoch and view.votes + 1 < VOTES:
+                    # Replicas lag, but not three in a row.
                     yield Step("an epoch already left", self._dialled(world, 0), fault=True)
         yield from self._of_the_venue(world)
         if world.request is not None:

@@ -1,0 +1,75 @@
+"""Which epoch of the venue the books are in, and which are over. Pure.
+
+A venue that restarts counts its ids from 1 again; an epoch names one such count. Epochs come in no order that their
+names would tell. A socket's word is final: the epoch before is over. REST may be asked while no socket is there, and
+answer from a replica that is behind the times; so what REST alone says is believed, and can be denied. But a socket
+may lead to such a replica, too: of the two epochs the doubted one is believed as soon as three sockets in a row speak
+of it.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+VOTES: Final = 3
+"""Sockets in a row that must speak of the doubted epoch."""
+_REMEMBERED: Final = 64
+"""Epochs already left, so that a late reply cannot bring one back. A venue restarts a few times a day at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """From one epoch to another. ``returns``: the books were in the new one before.
+
+    The caller has the last word: it tells what was lost of the old epoch, and then sets :attr:`Epochs.current`.
+    """
+
+    old: str
+    new: str
+    returns: bool
+
+
+class Epochs:
+    """The epoch the books are in."""
+
+    def __init__(self) -> None:
+        self.current: str | None = None
+        self.confirmed = False
+        """Whether a socket has spoken of the current epoch."""
+        self.votes = 0
+        """Sockets that have spoken of the doubted epoch since any spoke of the current one."""
+        self._doubted: str | None = None
+        """The other epoch that may be the true one."""
+        self._returned = False
+        """Whether the current epoch was left once, on the word of REST alone; REST alone speaks of the doubted one."""
+        self._left: deque[str] = deque(maxlen=_REMEMBERED)
+
+    def was_left(self, epoch: str) -> bool:
+        """Whether a reply of this epoch is out of date."""
+        return epoch in self._left
+
+    def is_over(self, epoch: str) -> bool:
+        """Whether a socket that speaks of this epoch is out of date; it has a vote where there is doubt."""
+        if epoch == self._doubted:
+            self.votes += 1
+            return self.votes < VOTES
+        return epoch in self._left
+
+    def enter(self, epoch: str, *, confirmed: bool) -> Turn | None:
+        """A socket (``confirmed``), or REST alone, speaks of this epoch. None: that is nothing new, or the first."""
+        old, self.current = self.current, self.current or epoch
+        was_confirmed, self.confirmed = self.confirmed, confirmed or (self.confirmed and old == epoch)
+        if old is None:
+            return None
+        if old == epoch:
+            if confirmed:
+                self.votes = 0
+                self._doubted = self._doubted if self._returned else None
+            return None
+        self._returned = epoch == self._doubted
+        if self._returned:
+            self._left.remove(epoch)
+        self._left.append(old)
+        self._doubted = old if self._returned or (was_confirmed and not confirmed) else None
+        self.votes = 0
+        return Turn(old, epoch, self._returned)

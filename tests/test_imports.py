@@ -12,7 +12,8 @@ ALLOWED = {
     "controller": {"states"},
     "simulator": set[str](),
     "diagrams": {"states"},
-    "gapless": {"states", "controller", "simulator", "diagrams", "cli"},
+    "dashboard": {"controller", "states", "diagrams"},
+    "gapless": {"states", "controller", "simulator", "diagrams", "dashboard", "cli"},
 }
 
 CLIENT_PARTS = {"testkit", "torture"}
@@ -50,13 +51,26 @@ def test_code_imports_the_project_as_gapless(folder: str) -> None:
     for path in (ROOT / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom):
-                assert str(node.module).split(".")[0] not in {"states", "controller", "simulator", "diagrams"}, path
+                assert str(node.module).split(".")[0] not in {*ALLOWED} - {"gapless"}, path
 
 
 @pytest.mark.parametrize("library", ["transitions"])
 def test_only_the_state_machine_knows_its_library(library: str) -> None:
-    for folder in ("controller", "simulator", "gapless"):
+    for folder in ("controller", "simulator", "dashboard", "gapless"):
         for path in (ROOT / folder).rglob("*.py"):
             text = path.read_text()
             assert f"import {library}" not in text, path
             assert f"from {library}" not in text, path
+
+
+def test_the_dashboard_is_an_app_like_any_other() -> None:
+    """It knows only what the controller's, the states' and the diagrams' ``__init__`` offer, never what is behind."""
+    for path in (ROOT / "dashboard").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                names = [str(node.module)]
+            else:
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                _, _, behind = name.partition("gapless.")
+                assert behind.startswith("dashboard.") or "." not in behind, f"{path}: {name} is not public"

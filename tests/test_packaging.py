@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = {"gapless": "gapless", "states": "gapless/states", "controller": "gapless/controller"} | {
     "simulator": "gapless/simulator",
     "diagrams": "gapless/diagrams",
+    "dashboard": "gapless/dashboard",
 }
 
 
@@ -21,7 +22,7 @@ RUN_ALONE = """
 import sys
 sys.path.insert(0, sys.argv[1])
 sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in getattr(finder, "__module__", "")]
-import gapless.cli, gapless.controller, gapless.diagrams, gapless.simulator
+import gapless.cli, gapless.controller, gapless.dashboard, gapless.diagrams, gapless.simulator
 assert gapless.controller.__file__.startswith(sys.argv[1]), gapless.controller.__file__
 gapless.cli.main(["diagram", "--check"])
 """

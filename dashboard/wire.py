@@ -9,6 +9,9 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from gapless.controller import Balance, Order, Source
+from gapless.states import State, Trigger
+
 Mode: TypeAlias = Literal["demo", "feed"]
 
 Kind: TypeAlias = Literal[
@@ -31,10 +34,10 @@ Kind: TypeAlias = Literal[
 class StateWire(Struct, frozen=True, kw_only=True):
     """Where the controller is, and what brought it there; ``before`` and ``trigger`` are None before it moved."""
 
-    name: str
+    name: State
     since: float
-    before: str | None
-    trigger: str | None
+    before: State | None
+    trigger: Trigger | None
     reason: str
     generation: int
     retry_at: float | None
@@ -45,9 +48,9 @@ class TransitionWire(Struct, frozen=True, kw_only=True):
     """One transition, as its ``StateChanged`` told."""
 
     at: float
-    before: str
-    trigger: str
-    after: str
+    before: State
+    trigger: Trigger
+    after: State
     reason: str
     generation: int
     retry_in_s: float | None
@@ -79,10 +82,10 @@ class StreamWire(Struct, frozen=True, kw_only=True):
     last_id: int | None
     """The highest id delivered in this epoch."""
     last_price: float | None
-    """The price at the latest venue time."""
+    """The price of that id; without ids, of what came last."""
     last_at: float | None
     """When something was delivered last."""
-    last_source: str | None
+    last_source: Source | None
     freshness_s: float | None
     """Seconds since the last live datum; None: none came yet."""
     open_gaps: list[tuple[int, int]]
@@ -98,28 +101,6 @@ class StreamWire(Struct, frozen=True, kw_only=True):
     polled: int
     rejected: str | None
     """Why the venue refuses the stream; None once data came after that."""
-
-
-class OrderWire(Struct, frozen=True, kw_only=True):
-    """An order as the venue reports it."""
-
-    order_id: str
-    symbol: str
-    side: str
-    type: str
-    quantity: float
-    price: float | None
-    filled: float
-    status: str
-    updated_at: str
-
-
-class BalanceWire(Struct, frozen=True, kw_only=True):
-    """One asset's balance."""
-
-    asset: str
-    free: float
-    locked: float
 
 
 class HeartbeatWire(Struct, frozen=True, kw_only=True):
@@ -179,8 +160,8 @@ class PictureWire(Struct, frozen=True, kw_only=True):
     transitions: list[TransitionWire]
     items: list[ItemWire]
     streams: list[StreamWire]
-    orders: list[OrderWire] | None
-    balances: list[BalanceWire] | None
+    orders: list[Order] | None
+    balances: list[Balance] | None
     heartbeat: HeartbeatWire
     rest: RestWire
     counters: dict[str, int]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from gapless.simulator.network import VirtualNetwork
     from gapless.simulator.testkit import World
 
-_ASYNC_MARKS: Final = ("trio", "anyio")
-"""Who runs a test with asynchronous fixtures in trio."""
+_ASYNC_MARK: Final = "trio"
+"""Of pytest-trio. anyio's runner would take neither its fixtures nor its clock."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def gapless_clock() -> "MockClock":
 @pytest.fixture
 def _gapless_trio_test(request: pytest.FixtureRequest) -> None:
     """Say it where nobody would run an asynchronous fixture: the test would get a generator and wonder."""
-    if not any(request.node.get_closest_marker(mark) for mark in _ASYNC_MARKS):
+    if not request.node.get_closest_marker(_ASYNC_MARK):
         pytest.fail(
             f"{request.node.name} uses gapless_world and is no trio test: install pytest-trio, write `async def`, and "
             "mark the test with @pytest.mark.trio or set trio_mode = true",

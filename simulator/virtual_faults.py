@@ -2,6 +2,8 @@
 
 from enum import Flag, auto, unique
 
+from gapless.simulator.expected import require
+
 
 @unique
 class Direction(Flag):
@@ -45,6 +47,7 @@ class Faults:
 
     def black_hole(self, direction: Direction, port: int | None, *, on: bool) -> None:
         """Switch the black hole in ``direction``; the other direction stays as it is."""
+        require(direction, Direction, "a direction")
         for one in direction:
             self._black_holes[one].turn(port, on=on)
 

@@ -1,10 +1,11 @@
 """The command ``gapless``. Each subcommand is loaded when it is used, so that ``gapless --help`` is quick."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO
 
 import click
 from loguru import logger
@@ -43,7 +44,7 @@ class _LazyGroup(click.Group):
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
             ended = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
-            sys.stdout.flush()
+            _flush()
         except click.UsageError as error:
             _end(WRONG_USAGE, f"{error.format_message()} ({_help_of(error)})")
         except click.ClickException as error:
@@ -55,6 +56,18 @@ class _LazyGroup(click.Group):
         except OSError as error:
             _end(0 if isinstance(error, BrokenPipeError) else FAILED, f"cannot write: {error.strerror or error}")
         sys.exit(ended if isinstance(ended, int) else 0)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse; what asks for help or the version is answered here."""
+        with _readers_may_leave():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run what was parsed."""
+        with _readers_may_leave():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """The names, without importing anything."""
@@ -98,6 +111,15 @@ def main(context: click.Context, verbose: int) -> None:
         _log_to_stderr("DEBUG" if verbose > 1 else "INFO")
 
 
+@contextmanager
+def _readers_may_leave() -> Iterator[None]:
+    """Whoever pipes into ``head`` has seen what he wanted; click would end with 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise click.exceptions.Exit(0) from None
+
+
 def _help_of(error: click.UsageError) -> str:
     return f"see {error.ctx.command_path} --help" if error.ctx is not None else "see gapless --help"
 
@@ -107,10 +129,17 @@ def _end(code: int, message: str = "") -> NoReturn:
     if message and code:
         click.echo(f"Error: {message}", err=True)
     try:
-        sys.stdout.flush()
+        _flush()
     except OSError:
         sys.stdout = None  # documented: Python then flushes nothing
     sys.exit(code)
+
+
+def _flush() -> None:
+    """Where stdout was closed before Python began, there is none."""
+    stdout: TextIO | None = sys.stdout
+    if stdout is not None:
+        stdout.flush()
 
 
 def _log_to_stderr(level: str) -> None:

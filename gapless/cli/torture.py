@@ -1,15 +1,19 @@
 """``gapless torture``: seeded worlds in which everything goes wrong, in virtual time."""
 
 import os
+import re
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import click
 import msgspec
+from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -36,10 +40,15 @@ class _Seeds(click.ParamType[range]):
         """Check one value."""
         if isinstance(value, range):
             return value
-        first, colon, end = str(value).partition(":")
-        if not first.isdecimal() or (colon and not end.isdecimal()) or (colon and int(end) <= int(first)):
-            self.fail(f"expected A:B with A below B, or one number, got {value!r}", param, ctx)
-        return range(int(first), int(end) if colon else int(first) + 1)
+        match = re.fullmatch(r"([0-9]{1,15})(?::([0-9]{1,15}))?", str(value), re.ASCII)
+        if match is None:
+            self.fail(
+                f"expected A:B or one number, of up to 15 digits each and none negative, got {value!r}", param, ctx
+            )
+        first, end = int(match[1]), int(match[2] or int(match[1]) + 1)
+        if end <= first:
+            self.fail(f"expected A:B with A below B, got {value!r}", param, ctx)
+        return range(first, end)
 
 
 @click.command(
@@ -55,18 +64,20 @@ Examples:
 @click.option(
     "--rate", type=float, default=2.0, show_default=True, metavar="MSG_PER_S", help="Market data issued per second."
 )
-@click.option("--faults", default="", metavar="LIST", help="Only these classes, separated by commas; default: all.")
+@click.option("--faults", metavar="LIST", help="Only these classes, separated by commas; default: all.")
 @click.option("--list-faults", is_flag=True, help="Print every fault class and what it does, and end.")
 @click.option("--set", "texts", multiple=True, metavar="FIELD=VALUE", help="A setting that no seed may choose.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes; by default one for each processor.")
 @click.option("--replay", type=click.IntRange(min=0), metavar="SEED", help="Run one seed and print its whole story.")
 @click.option("--json", "json_wanted", is_flag=True, help="The last line of stdout is a JSON object.")
+@click.pass_context
 def torture(
+    context: click.Context,
     *,
     seeds: range,
     hours: float,
     rate: float,
-    faults: str,
+    faults: str | None,
     list_faults: bool,
     texts: tuple[str, ...],
     jobs: int | None,
@@ -83,29 +94,49 @@ def torture(
         for each in FAULTS.values():
             click.echo(f"{each.name:<24} {each.what}")
         return
-    terms = _terms(hours, rate, faults, texts)
     if replay is not None:
-        _replay(replay, terms, json_wanted=json_wanted)
-        return
-    workers = min(jobs or len(os.sched_getaffinity(0)), len(seeds))
-    total = Total()
+        for name in ("seeds", "jobs"):
+            if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+                raise click.UsageError(f"--replay runs one seed: --{name} does not go with it")
+    terms = _terms(hours, rate, faults, texts)
+    again = _again(context)
+    total = Total(again=again)
     try:
-        with _progress(len(seeds)) as progress:
-            for outcome in run_seeds(seeds, terms, workers):
-                total.add(outcome)
-                progress.advance(total)
-                if not outcome.ok:
-                    progress.say(_failure_text(outcome))
+        if replay is not None:
+            _replay(replay, terms, total)
+        else:
+            workers = min(jobs or len(os.sched_getaffinity(0)), len(seeds))
+            with _progress(len(seeds)) as progress:
+                for outcome in run_seeds(seeds, terms, workers):
+                    total.add(outcome)
+                    progress.advance(total)
+                    if not outcome.ok:
+                        progress.say(_failure_text(outcome, again))
     except KeyboardInterrupt:
         _finish(total, json_wanted=json_wanted)
         raise OneLineError(f"interrupted after {total.seeds} of {len(seeds)} seeds", INTERRUPTED) from None
+    except BrokenProcessPool:
+        _finish(total, json_wanted=json_wanted)
+        raise OneLineError(f"a process was killed after {total.seeds} of {len(seeds)} seeds") from None
     _finish(total, json_wanted=json_wanted)
+
+
+def _again(context: click.Context) -> str:
+    """The command that runs one of these worlds again, up to the number of its seed: the terms are part of a world."""
+    words = ["gapless", "torture"]
+    for name in ("hours", "rate", "faults", "texts"):
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            values = context.params[name]
+            for value in values if isinstance(values, tuple) else (values,):
+                words += ["--set" if name == "texts" else f"--{name}", str(value)]
+    return shlex.join([*words, "--replay"])
 
 
 @dataclass(slots=True)
 class Total:
-    """What all seeds came to."""
+    """What all seeds came to. ``again``: the command that runs one of them once more, without its number."""
 
+    again: str = ""
     seeds: int = 0
     failed: list[int] = field(default_factory=list)
     sim_s: float = 0.0
@@ -161,43 +192,47 @@ class Total:
         )
 
 
-def _terms(hours: float, rate: float, faults: str, texts: Sequence[str]) -> Terms:
+def _terms(hours: float, rate: float, faults: str | None, texts: Sequence[str]) -> Terms:
+    names = tuple(name.strip() for name in (faults or "").split(",") if name.strip())
+    if faults is not None and not names:
+        raise click.UsageError(f"--faults {faults!r} names no fault; --list-faults prints them")
     try:
         given = assignments(texts)
         config = NetworkConfig.from_text(given)
         return Terms(
             hours=hours,
             rate_per_s=rate,
-            faults=tuple(name.strip() for name in faults.split(",") if name.strip()),
+            faults=names,
             settings={name: getattr(config, name) for name in given},
         )
     except (ConfigurationError, ValueError) as error:
         raise OneLineError(str(error), WRONG_USAGE) from None
 
 
-def _replay(seed: int, terms: Terms, *, json_wanted: bool) -> None:
+def _replay(seed: int, terms: Terms, total: Total) -> None:
     """Print one world, as it goes by."""
     plan = draw(seed, terms)
     changed = {name: value for name, value in plan.settings.items() if value != getattr(NetworkConfig(), name)}
     click.echo(f"seed {seed}: {', '.join(map(str, plan.streams))}; settings {changed}")
     outcome = run_seed(seed, terms, lambda now, text: click.echo(f"{now:10.3f}  {text}"))
-    total = Total()
     total.add(outcome)
     if not outcome.ok:
-        click.echo(_failure_text(outcome))
-    _finish(total, json_wanted=json_wanted)
+        click.echo(_failure_text(outcome, total.again))
 
 
 def _finish(total: Total, *, json_wanted: bool) -> None:
     click.echo(total.as_json() if json_wanted else total.as_text())
     if total.failed:
-        raise OneLineError(f"{len(total.failed)} of {total.seeds} seeds broke a promise; --replay {total.failed[0]}")
+        raise OneLineError(
+            f"{len(total.failed)} of {total.seeds} seeds broke a promise; {total.again} {total.failed[0]}"
+        )
 
 
-def _failure_text(outcome: Outcome) -> str:
+def _failure_text(outcome: Outcome, again: str) -> str:
     lines = [f"seed {outcome.seed} broke {len(outcome.violations)} promises:"]
     lines += [f"  {text}" for text in outcome.violations]
     lines += ["  the last transitions:", *(f"    {move}" for move in outcome.last_moves)]
+    lines += [f"  all of it: {again} {outcome.seed}"]
     return "\n".join(lines)
 
 

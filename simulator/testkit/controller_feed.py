@@ -6,6 +6,7 @@ import trio
 import trio.testing
 
 from gapless.controller import AnyEvent, ConnectionController, State
+from gapless.simulator.expected import require
 from gapless.simulator.testkit.recording import WITHIN_S, Recording
 
 SESSION = "test-session"
@@ -46,7 +47,9 @@ class ControllerFeed(Recording):
 
         Raises:
             WaitTimeoutError: it did not come.
+            TypeError: that is no state.
         """
+        require(state, State, "a state")
         with trio.move_on_after(within_s) as waiting:
             await self.controller.wait_for(state)
         if waiting.cancelled_caught:

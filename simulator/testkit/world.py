@@ -12,6 +12,7 @@ import trio.testing
 from gapless.controller import ConnectionController, NetworkConfig, RestRateLimiter, State, Stream, open_controller
 from gapless.controller.groups import reraise, unwrapped
 from gapless.simulator.exchange import ExchangeSimulator
+from gapless.simulator.expected import require
 from gapless.simulator.failure_modes import FailuresConfig
 from gapless.simulator.network import VirtualNetwork
 from gapless.simulator.testkit.contract import accounts_of, broken_promises
@@ -53,7 +54,9 @@ class Feed(ControllerFeed):
 
         Raises:
             WaitTimeoutError: it did not get there.
+            TypeError: that is no state.
         """
+        require(state, State, "a state")
         mend(self.world, self)
         await self.until_state(State.CONNECTED, within_s)
         await WAY_TO[state](self.world, self)
@@ -157,7 +160,10 @@ class World:
 
         Raises:
             ConfigurationError: a setting is unknown or not allowed.
+            TypeError: what should be a stream is something else.
         """
+        for each in streams:
+            require(each, Stream, "a stream")
         controlled = open_controller(
             ws_url=self.ws_url,
             rest_url=self.rest_url,
@@ -214,6 +220,8 @@ class World:
         Raises:
             AssertionError: a promise was broken; the message names each, with the ids.
         """
+        if not streams:
+            raise AssertionError("nothing to judge: no market stream is subscribed, and none was named")
         for stream in streams:
             if not first_marks(self.exchange, session_id, stream):
                 raise AssertionError(f"nothing to judge: the exchange never saw {session_id!r} subscribe {stream}")

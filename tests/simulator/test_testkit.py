@@ -398,3 +398,23 @@ async def test_a_black_hole_swallows_both_ways(gapless_world: World) -> None:
         await gapless_world.pass_time(30.0)
         assert len(feed.data) == seen
         assert len(gapless_world.exchange.requests) == requests
+
+
+async def test_texts_are_no_names(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.feed() as feed:
+        with pytest.raises(TypeError, match=r"expected a state \(.*State.CONNECTED.*\), got 'CONNECTED'"):
+            await feed.drive_to("CONNECTED")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="expected a state"):
+            await feed.until_state("CONNECTED")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=r"expected a stream \(Stream\), got 'ticker:BTC/USD'"):
+            async with world.feed("ticker:BTC/USD"):  # type: ignore[arg-type]
+                pass
+        with pytest.raises(TypeError, match=r"expected a direction \(Direction"):
+            world.network.black_hole("both")  # type: ignore[arg-type]
+
+
+async def test_a_feed_without_market_streams_has_nothing_to_judge(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.feed(Stream("orders", "*")) as feed:
+        await feed.until_state(State.CONNECTED)
+        with pytest.raises(AssertionError, match="nothing to judge: no market stream"):
+            feed.assert_contract(settled=True)

@@ -1,0 +1,111 @@
+/* The buttons that break things: only where the server has them. A press is followed until the feed is back. */
+
+import { byId, make, setData, setText } from "./dom.js";
+import { span, word } from "./text.js";
+
+const FAULTS_MAX = 40;
+const WAIT_MAX_S = 120;
+
+export class Faults {
+  constructor(store, clock) {
+    this.store = store;
+    this.clock = clock;
+    this.panel = byId("faults");
+    this.status = byId("fault-status");
+    this.watched = null;
+    this.details = [];
+    this.known = "";
+  }
+
+  /* Asked anew at each connection: another server may have come, with others or none. */
+  async load() {
+    let faults = [];
+    try {
+      const reply = await fetch("/api/faults", { cache: "no-store" });
+      if (reply.status === 200) faults = await reply.json();
+      else if (reply.status !== 404) return;
+    } catch {
+      return;
+    }
+    const known = JSON.stringify(faults);
+    if (known === this.known) return;
+    this.known = known;
+    this.watched = null;
+    this.panel.hidden = faults.length === 0;
+    const pairs = faults.slice(0, FAULTS_MAX).map((fault, index) => this.build(fault, index));
+    byId("fault-buttons").replaceChildren(...pairs.map(([button]) => button));
+    byId("fault-details").replaceChildren(...pairs.map(([, detail]) => detail));
+    this.details = pairs.map(([, detail]) => detail);
+    if (pairs.length > 0) this.reveal(pairs[0][1]);
+  }
+
+  build(fault, index) {
+    const steps = make("ol", { class: "steps", "aria-label": "Expected states" });
+    for (const state of fault.expect) steps.append(make("li", { "data-state": word(state) }, word(state)));
+    const help = make("span", {}, make("strong", {}, word(fault.label, 60)), `: ${word(fault.help, 300)}`);
+    const detail = make("div", { class: "fault-detail", id: `fault-detail-${index}` }, help, make("span", { class: "expect" }, "Expect"), steps);
+    const button = make("button", { type: "button", "aria-describedby": detail.id, "data-phase": "idle" }, word(fault.label, 60));
+    button.dataset.fault = fault.name;
+    button.addEventListener("click", () => this.press(fault, button, detail));
+    for (const kind of ["pointerenter", "focus"]) button.addEventListener(kind, () => this.reveal(detail));
+    button.addEventListener("pointerleave", () => this.reveal(this.watched?.detail ?? detail));
+    return [button, detail];
+  }
+
+  reveal(detail) {
+    for (const other of this.details) other.classList.toggle("shown", other === detail);
+  }
+
+  async press(fault, button, detail) {
+    button.disabled = true;
+    setText(this.status, `Pressing “${word(fault.label, 60)}” …`);
+    const at = this.clock();
+    let trouble = null;
+    try {
+      const reply = await fetch(`/api/faults/${encodeURIComponent(fault.name)}`, { method: "POST" });
+      if (!reply.ok) trouble = word((await reply.text()).trim() || `the server answered ${reply.status}`, 200);
+    } catch {
+      trouble = "the dashboard server does not answer";
+    }
+    button.disabled = false;
+    button.focus({ preventScroll: true });
+    this.end(trouble === null ? "idle" : null);
+    if (trouble !== null) {
+      setData(button, "phase", "failed");
+      setText(this.status, `“${word(fault.label, 60)}” was not done: ${trouble}`);
+      return;
+    }
+    setData(button, "phase", "running");
+    this.watched = { fault, button, detail, at, done: -1 };
+    this.reveal(detail);
+    this.update();
+  }
+
+  end(phase) {
+    if (this.watched === null) return;
+    if (phase !== null) setData(this.watched.button, "phase", phase);
+    this.watched = null;
+  }
+
+  /* Ticks off the expected states as they are entered after the press. */
+  update() {
+    if (this.watched === null) return;
+    const { fault, detail, at, done } = this.watched;
+    const entered = this.store.transitions.filter((one) => one.at >= at - 0.2).map((one) => one.after);
+    let seen = 0;
+    for (const state of entered) if (seen < fault.expect.length && state === fault.expect[seen]) seen += 1;
+    if (seen !== done) {
+      this.watched.done = seen;
+      detail.querySelectorAll("li").forEach((step, index) => setData(step, "seen", String(index < seen)));
+      const rest = fault.expect.slice(seen).map((state) => word(state)).join(", then ");
+      setText(this.status, `“${word(fault.label, 60)}” pressed. ${seen === 0 ? "Expect" : `Seen: ${word(fault.expect[seen - 1])}. Still to come:`} ${rest}`);
+    }
+    if (seen === fault.expect.length) {
+      setText(this.status, `“${word(fault.label, 60)}”: all expected states seen, the last after ${span(this.clock() - at)}.`);
+      this.end("seen");
+    } else if (this.clock() - at > WAIT_MAX_S) {
+      setText(this.status, `“${word(fault.label, 60)}”: not all expected states came within ${span(WAIT_MAX_S)}.`);
+      this.end("idle");
+    }
+  }
+}

@@ -29,7 +29,8 @@ _AHEAD_MAX_S: Final = 86_400.0
 one such point would stay the newest for as long. Old times are not limited: a recording may be replayed."""
 
 Rank: TypeAlias = tuple[int, str, float]
-"""Where a point stands among those of its channel: resets before it, epoch, sequence id (or arrival, without ids)."""
+"""Where a point stands among those of its channel: resets before it, epoch, sequence id.
+Without ids: the number of its arrival and a half."""
 
 
 @unique
@@ -51,12 +52,11 @@ class Point(Struct, frozen=True, gc=False):
     sequence_id: int | None
     rank: Rank
     over_rest: bool
-    arrival: int
 
     @property
-    def order(self) -> tuple[float, Rank, str, int]:
+    def order(self) -> tuple[float, Rank, str]:
         """By time; within one instant as issued, so that the order of arrival changes no candle."""
-        return self.at, self.rank, self.channel, self.arrival
+        return self.at, self.rank, self.channel
 
 
 class MarketDataBuffer:
@@ -95,7 +95,6 @@ class MarketDataBuffer:
             sequence_id=datum.sequence_id,
             rank=self.rank(datum.channel, datum.epoch, datum.sequence_id),
             over_rest=datum.source is not Source.LIVE,
-            arrival=self._arrivals,
         )
         if self._dropped_up_to is not None and point.order <= self._dropped_up_to.order:
             return Refusal.TOO_OLD
@@ -114,8 +113,8 @@ class MarketDataBuffer:
         self._resets[channel] = self._resets.get(channel, 0) + 1
 
     def rank(self, channel: str, epoch: str | None, sequence_id: float | None) -> Rank:
-        """Where an id of the current run stands; without one, what comes now."""
-        place = self._arrivals if sequence_id is None else sequence_id
+        """Where an id of the current run stands; without one, what came now, half-way so that it is no id's place."""
+        place = self._arrivals + 0.5 if sequence_id is None else sequence_id
         return self._resets.get(channel, 0), epoch or "", place
 
     def is_numbered(self, channel: str) -> bool:
@@ -171,7 +170,7 @@ def venue_time(datum: MarketData) -> float | None:
     return at if 0.0 <= at <= datum.received_at + _AHEAD_MAX_S else None
 
 
-def _order(point: Point) -> tuple[float, Rank, str, int]:
+def _order(point: Point) -> tuple[float, Rank, str]:
     return point.order
 
 

@@ -86,8 +86,13 @@ async def test_a_stream_that_died_behind_a_gap_is_taken_up_where_it_was_whole(au
         assert feed.controller.open_gaps[TICKER] == [(lost, lost), (lost + 2, lost + 2)]
         w.exchange.go_silent(SESSION)
         await feed.until_state(State.SILENT, within_s=11.0)
+        await feed.until_state(State.RESYNCING, within_s=60.0)
+        assert feed.controller.generation == 2
+        assert feed.controller.open_gaps[TICKER][:2] == [(lost, lost), (lost + 2, lost + 2)], (
+            "the new socket owes them, too"
+        )
         w.network.heal()
-        await feed.until_state(State.CONNECTED)
+        await feed.until_state(State.CONNECTED, within_s=60.0)
         await trio.sleep(1.0)
         assert feed.controller.generation == 2
         assert {lost, lost + 2} <= set(feed.ids())

@@ -79,6 +79,12 @@ def open_client(
     )
 
 
+def can_tell(plan: Plan, stream: Stream) -> bool:
+    """Whether the venue's REST side says how far a stream has come."""
+    has_history = plan.venue is not Venue.WITHOUT_TRADE_HISTORY or stream.channel != "trade"
+    return has_history and stream.symbol != "*" and plan.venue is not Venue.WITHOUT_LAST_ID
+
+
 def _limiter(plan: Plan) -> RestRateLimiter:
     config = plan.config
     return RestRateLimiter(

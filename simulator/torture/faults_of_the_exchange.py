@@ -26,9 +26,17 @@ from gapless.simulator.failure_modes import (
     WrongReplyMode,
     WrongTypesMode,
 )
+from gapless.simulator.messages import Frame, StreamKey
 from gapless.simulator.network import Direction
 from gapless.simulator.torture.faults import failure, fault, lose_some
 from gapless.simulator.torture.stage import SESSION, Stage
+
+
+def _apart(random: Random) -> tuple[int, ...]:
+    """Ids of which no two follow one another: two corrupt ones that do are believed, as they have to be."""
+    step = random.choice((3, 20))
+    return tuple(range(random.randint(1, step), 50_000, step))
+
 
 # -- on the socket ----------------------------------------------------------------------------------------------------
 
@@ -97,7 +105,7 @@ failure(
     "wrong_types",
     "messages have a wrong field; ids that jump or go backwards among them",
     "wrong_types",
-    lambda random: WrongTypesMode(enabled=True, probability=random.choice((0.05, 0.3))),
+    lambda random: WrongTypesMode(enabled=True, ids=_apart(random)),
 )
 failure(
     "ping_flood",
@@ -113,6 +121,35 @@ failure(
     lambda _random: RejectMode(enabled=True, symbols=("ETH/USD",)),
     provoke="disconnect",
 )
+
+
+@fault
+async def stuck(stage: Stage, random: Random, duration_s: float) -> None:
+    """The server sends the last message of a stream again and again, and nothing else."""
+    exchange, stream = stage.exchange, random.choice(stage.market.streams)
+    key, epoch = StreamKey(stream.channel, stream.symbol), exchange.epoch
+    last_id = exchange.last_id(key.channel, key.symbol)
+    if not last_id:
+        return
+    again = Frame(
+        type="MARKET_DATA",
+        text=exchange.issued.payload(epoch, key.channel, key.symbol, last_id),
+        stream=key,
+        sequence_id=last_id,
+    )
+    nothing_else = SelectMode(enabled=True, probability=1.0)
+    every_s = random.choice((0.2, 1.0, 4.0))
+    exchange.failures.switch("drop", nothing_else, SESSION)
+    with trio.move_on_after(stage.idle_s + 2.0 * duration_s):
+        while exchange.epoch == epoch:
+            await trio.sleep(every_s)
+            exchange.failures.switch("drop", None, SESSION)
+            for session in exchange.hub.of(SESSION):
+                if key in session.marks:
+                    session.send(again)
+            await trio.sleep(0.001)
+            exchange.failures.switch("drop", nothing_else, SESSION)
+    exchange.failures.switch("drop", None, SESSION)
 
 
 @fault

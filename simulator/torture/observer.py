@@ -19,12 +19,19 @@ class Heard:
     """One batch of frames, as it came out of the socket.
 
     Attributes:
-        streams: channel and symbol of each frame that is market data beyond doubt.
-        perhaps: whether one of them looks like market data, or answers a subscription: what may restart a window.
+        epoch: of the socket, as its WELCOME named it.
+        ids: channel, symbol and id of each frame that is market data beyond doubt.
+        streams: channel and symbol of those that are news: newer than all that this socket has shown of the stream.
+        perhaps: whether one of them may be news, or answers a subscription: what may restart a window. A message that
+            is sent again and again is none.
+        doubtful: whether one of them looks like market data, and nobody can say of which id.
     """
 
+    epoch: str
+    ids: tuple[tuple[str, str, int], ...]
     streams: tuple[tuple[str, str], ...]
     perhaps: bool
+    doubtful: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from gapless.controller import (
 from gapless.simulator import Endpoints, ExchangeSimulator, SimulatorConfig, serve_exchange
 from gapless.simulator.network import VirtualNetwork
 from gapless.simulator.torture.catalogue import FAULTS
-from gapless.simulator.torture.client import open_client
+from gapless.simulator.torture.client import can_tell, open_client
 from gapless.simulator.torture.determinism import deterministic
 from gapless.simulator.torture.oracle import Oracle
 from gapless.simulator.torture.outcome import Outcome
@@ -48,7 +48,17 @@ _HARMLESS: Final = frozenset({"quiet_market", "burst", "account_activity", "wall
 _OF_THE_SOCKET: Final = frozenset(
     {
         *("silent", "acknowledged_silent", "pong_only", "one_symbol_silent", "drop", "duplicate", "reorder", "delay"),
-        *("corrupt", "wrong_types", "ping_flood", "partly_refused", "flapping", "disconnect", "goodbye"),
+        *(
+            "stuck",
+            "subscribed_in_silence",
+            "corrupt",
+            "wrong_types",
+            "ping_flood",
+            "partly_refused",
+            "flapping",
+            "disconnect",
+            "goodbye",
+        ),
         *("refuse", "handshake_503", "handshake_429", "stalled_handshake", "refused_port", "rotation"),
         *("reconnect", "reconnect_in_silence", "reconnect_in_the_same_instant", "pings_while_closing"),
     }
@@ -155,6 +165,8 @@ class _World:
             held=lambda: manners.held,
             is_peace=self._is_peace,
             host_is_well=self._host_is_well,
+            open_gaps=lambda: controller.open_gaps,
+            can_tell=lambda stream: can_tell(plan, stream),
             tasks_max=_TASKS_MAX,
         )
         http = tapped_client(oracle.watches, plan.config.rest_timeout)
@@ -184,6 +196,7 @@ class _World:
                     controller=controller,
                     wishes=wishes,
                     streams=plan.streams,
+                    idle_s=plan.config.ws_idle_timeout,
                     ws_port=urlsplit(at.ws_url).port or 0,
                     rest_port=urlsplit(at.rest_url).port or 0,
                     watches=oracle.watches,

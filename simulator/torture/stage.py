@@ -78,6 +78,8 @@ class Stage:
     controller: ConnectionController
     wishes: Wishes
     streams: tuple[Stream, ...]
+    idle_s: float
+    """The idle window of a connection that data came by."""
     ws_port: int
     rest_port: int
     watches: Watches

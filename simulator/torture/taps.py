@@ -51,6 +51,9 @@ _data = msgspec.json.Decoder(_Data)
 _control = msgspec.json.Decoder(_Welcome | _Subscribed | _Goodbye)
 _subscribe = msgspec.json.Decoder(_Subscribe)
 _CONTROL: Final = ('"WELCOME"', '"SUBSCRIBED"', '"GOODBYE"')
+_ANSWERS: Final = ('"SUBSCRIBED"', '"REJECTED"')
+_OFTEN: Final = 2
+"""Times in a row: what a socket says more often is no news to anybody, even where the first was not taken."""
 
 
 class TappedTransport:
@@ -89,6 +92,28 @@ class TappedTransport:
             raise
 
 
+class _Shown:
+    """What a socket has shown of one stream."""
+
+    def __init__(self) -> None:
+        self._highest = 0
+        self._last = 0
+        self._times = 0
+
+    def subscribed(self, mark: int) -> None:
+        """Asked for anew, above ``mark``; what was shown before may be shown anew."""
+        self._highest = max(self._highest, mark)
+        self._times = 0
+
+    def enter(self, sequence_id: int) -> tuple[bool, bool]:
+        """One datum: whether it is news beyond doubt, and whether it may be."""
+        self._times = self._times + 1 if sequence_id == self._last else 1
+        self._last = sequence_id
+        is_news = sequence_id > self._highest
+        self._highest = max(self._highest, sequence_id)
+        return is_news, self._times <= _OFTEN
+
+
 class _Tapped:
     """A connection whose frames are looked at before they are handed on."""
 
@@ -98,24 +123,35 @@ class _Tapped:
         self._epoch = "-"
         self._sent_at: dict[str, float] = {}
         """Request id of a SUBSCRIBE -> when it was sent."""
+        self._shown: dict[tuple[str, str], _Shown] = {}
 
     async def receive(self) -> Sequence[str | bytes]:
         frames = await self._inner.receive()
         now = trio.current_time()
+        ids: list[tuple[str, str, int]] = []
         streams: list[tuple[str, str]] = []
-        perhaps = False
+        perhaps = doubtful = False
         for frame in frames:
             try:
                 datum = _data.decode(frame)
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
                 text = str(frame)
-                perhaps = perhaps or "MARKET_DATA" in text or '"SUBSCRIBED"' in text
+                doubtful = doubtful or "MARKET_DATA" in text
+                perhaps = perhaps or doubtful or any(word in text for word in _ANSWERS)
                 if any(word in text for word in _CONTROL):
                     self._control(now, text)
             else:
-                streams.append((datum.channel, datum.symbol))
-        self._watches.heard(now, Heard(streams=tuple(streams), perhaps=perhaps or bool(streams)))
+                key = (datum.channel, datum.symbol)
+                is_news, may_be_news = self._of(*key).enter(datum.sequence_id)
+                ids.append((*key, datum.sequence_id))
+                streams += [key] if is_news else []
+                perhaps = perhaps or may_be_news
+        heard = Heard(epoch=self._epoch, ids=tuple(ids), streams=tuple(streams), perhaps=perhaps, doubtful=doubtful)
+        self._watches.heard(now, heard)
         return frames
+
+    def _of(self, channel: str, symbol: str) -> _Shown:
+        return self._shown.setdefault((channel, symbol), _Shown())
 
     def _control(self, now: float, text: str) -> None:
         match _control.decode(text):
@@ -126,6 +162,7 @@ class _Tapped:
             case _Subscribed(request_id=request_id, streams=streams):
                 sent_at = self._sent_at.get(request_id, now)
                 for each in streams:
+                    self._of(each.channel, each.symbol).subscribed(each.sequence_id or 0)
                     if each.sequence_id is not None:
                         stream = Stream(each.channel, each.symbol)
                         self._watches.acknowledged(now, stream, self._epoch, each.sequence_id, sent_at)

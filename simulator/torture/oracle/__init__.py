@@ -1,14 +1,15 @@
 """The promises, each watched from outside the controller."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from gapless.controller import NetworkConfig
+from gapless.controller import NetworkConfig, Stream
 from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.torture.observer import Watch, Watches
 from gapless.simulator.torture.oracle.accounts import AccountsAgree
 from gapless.simulator.torture.oracle.budget import (
     AttemptsAreBounded,
+    FillsBeforePolls,
     InsideTheWindow,
     NoIdlePolling,
     RetryAfterIsAFloor,
@@ -16,7 +17,13 @@ from gapless.simulator.torture.oracle.budget import (
 from gapless.simulator.torture.oracle.contract import BoundedQueue, ExactlyOnce, GapsAreClosed, InOrder
 from gapless.simulator.torture.oracle.heartbeat import NoVerdictInPeace, PingsByTheClock
 from gapless.simulator.torture.oracle.machine import LegalSteps, NothingOfTheDead, OneOwner, RunsAsStated
-from gapless.simulator.torture.oracle.silence import NoFalseSilence, RestTakesOver, SilenceIsFound
+from gapless.simulator.torture.oracle.silence import (
+    NoFalseQuiet,
+    NoFalseSilence,
+    OnlyDataProves,
+    RestTakesOver,
+    SilenceIsFound,
+)
 from gapless.simulator.torture.wishes import Wishes
 
 
@@ -27,6 +34,8 @@ class Oracle:
         held: how many events wait for the app.
         is_peace: whether nothing is wrong, and has not been for a while.
         host_is_well: whether nothing has kept REST from answering for a while; a limiter bears a grudge.
+        open_gaps: what the controller knows to be missing.
+        can_tell: whether REST says how far a stream has come.
         tasks_max: how many tasks may run, the exchange's included.
     """
 
@@ -39,19 +48,24 @@ class Oracle:
         held: Callable[[], int],
         is_peace: Callable[[], bool],
         host_is_well: Callable[[], bool],
+        open_gaps: Callable[[], Mapping[Stream, Sequence[tuple[int, int]]]],
+        can_tell: Callable[[Stream], bool],
         tasks_max: int,
     ) -> None:
         self._exactly_once = ExactlyOnce(exchange, wishes)
         watches: list[Watch] = [
             self._exactly_once,
-            GapsAreClosed(),
+            GapsAreClosed(config),
             LegalSteps(),
             RunsAsStated(tasks_max),
             OneOwner(config),
             NothingOfTheDead(config),
             SilenceIsFound(config),
             NoFalseSilence(config),
+            OnlyDataProves(),
+            NoFalseQuiet(config, exchange, host_is_well, can_tell),
             RestTakesOver(host_is_well),
+            FillsBeforePolls(open_gaps),
             InsideTheWindow(config),
             RetryAfterIsAFloor(config),
             AttemptsAreBounded(),

@@ -1,8 +1,9 @@
 """What the client may ask of a venue: requests per window, waits that were asked for, attempts, no idle polling."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Final
+from urllib.parse import parse_qs, urlsplit
 
 from gapless.controller import NetworkConfig, State, StateChanged, Stream, Trigger
 from gapless.simulator.torture.observer import Answered, Asked, Heard, Watch
@@ -118,10 +119,14 @@ class NoIdlePolling(Watch):
         self._state = TABLE.initial
         self._since = 0.0
         self._heard_at = {(each.channel, each.symbol): float("-inf") for each in streams}
+        self._before = dict(self._heard_at)
+        """When each stream was heard last in an earlier instant: who asks in the same one could not know."""
 
     def heard(self, now: float, heard: Heard) -> None:
         """When each stream was heard last."""
         for stream in heard.streams:
+            last_at = self._heard_at.get(stream, float("-inf"))
+            self._before[stream] = last_at if now > last_at else self._before.get(stream, float("-inf"))
             self._heard_at[stream] = now
 
     def transition(self, now: float, event: StateChanged) -> None:
@@ -133,8 +138,45 @@ class NoIdlePolling(Watch):
         """A request while all is well needs an excuse: some stream says nothing."""
         if self._state is not State.CONNECTED or now - self._since <= self._GRACE_S:
             return
-        silent_s = max((now - at for at in self._heard_at.values()), default=float("inf"))
+        heard_at = (self._before[stream] if at == now else at for stream, at in self._heard_at.items())
+        silent_s = max((now - at for at in heard_at), default=float("inf"))
         if silent_s < self._idle_s - _EPSILON_S:
             self.broken(
                 now, f"{request.path} was asked {now - self._since:.1f} s after CONNECTED; every stream is live"
             )
+
+
+class FillsBeforePolls(Watch):
+    """Where collecting over REST begins with a gap open, the first thing asked about that stream is what is missing.
+
+    While a silence is examined REST is a witness first.
+    """
+
+    promise: ClassVar[str] = "gap fills go before polling"
+    _LIVE: Final = frozenset({State.RESYNCING, State.CONNECTED})
+    _COLLECTING: Final = frozenset({State.REST_FALLBACK, State.RECONNECTING})
+
+    def __init__(self, open_gaps: Callable[[], Mapping[Stream, Sequence[tuple[int, int]]]]) -> None:
+        super().__init__()
+        self._open_gaps = open_gaps
+        self._expected: set[Stream] = set()
+
+    def transition(self, now: float, event: StateChanged) -> None:  # noqa: ARG002
+        """Collecting begins, or ends."""
+        if event.after not in self._COLLECTING:
+            self._expected.clear()
+        elif event.before in self._LIVE:
+            self._expected = self._missing()
+
+    def asked(self, now: float, request: Asked) -> None:
+        """The first request about a stream; what live data has closed meanwhile need not be asked for."""
+        query = parse_qs(urlsplit(request.path).query)
+        if not self._expected or "channel" not in query:
+            return
+        stream = Stream(query["channel"][0], query["symbol"][0])
+        if stream in self._expected and "end_seq" not in query and stream in self._missing():
+            self.broken(now, f"{request.path} left while {list(self._open_gaps()[stream])} were missing")
+        self._expected.discard(stream)
+
+    def _missing(self) -> set[Stream]:
+        return {stream for stream, gaps in self._open_gaps().items() if gaps and stream.symbol != "*"}

@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import ClassVar
 
-from gapless.controller import AnyEvent, ContinuityLost, MarketData, NetworkConfig, StateChanged, Stream
+import msgspec
+
+from gapless.controller import AnyEvent, ContinuityLost, GapFilled, MarketData, NetworkConfig, StateChanged, Stream
 from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.testkit.continuity import Continuity
 from gapless.simulator.testkit.deliveries import Issued, StreamAccount, StreamKey, named, spans
@@ -80,16 +82,23 @@ class InOrder(Watch):
 
 
 class GapsAreClosed(Watch):
-    """A gap is found before it is filled, closed before CONNECTED is claimed, and never left open."""
+    """A gap is found before it is filled, closed before CONNECTED is claimed, and never left open.
+
+    With ``overflow="conflate"`` the word that ids came may precede the one that they went, of data nobody ever saw.
+    """
 
     promise: ClassVar[str] = "CONNECTED is a promise, and gaps are closed"
 
-    def __init__(self) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
+        self._conflates = config.overflow == "conflate"
         self._continuity = Continuity()
 
     def received(self, now: float, event: AnyEvent) -> None:
         """The next event, after those before it."""
+        if self._conflates and isinstance(event, GapFilled):
+            # Like a snapshot it closes ids that need not have come; whether they were reported, ExactlyOnce asks.
+            event = msgspec.structs.replace(event, reason="snapshot")
         for text in self._continuity.follow(event):
             self.broken(now, text)
 

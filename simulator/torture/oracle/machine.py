@@ -137,23 +137,38 @@ class NothingOfTheDead(Watch):
         super().__init__()
         self._in_turn = config.ordering == "arrival"
         self._generation = 1
+        self._overtaking = ""
+        """What spoke of a successor before ROTATED was announced."""
 
     def received(self, now: float, event: AnyEvent) -> None:
         """Events come in order: a datum lies behind the transition that began its generation."""
         if isinstance(event, StateChanged):
             if event.generation < self._generation:
                 self.broken(now, f"{event.trigger} speaks of generation {event.generation} after {self._generation}")
-            # A gap that a successor's first frame reveals may be told before ROTATED is.
-            begins = event.after is State.RECONNECTING or event.trigger in {Trigger.ROTATED, Trigger.GAP_FOUND}
-            if event.generation > self._generation + (1 if begins else 0):
-                self.broken(now, f"{event.trigger} began generation {event.generation} after {self._generation}")
-            self._generation = event.generation
+            self._follow(now, event)
         elif isinstance(event, MarketData) and event.source is Source.LIVE and self._is_of_the_dead(event.generation):
             self.broken(
                 now,
                 f"{event.symbol} {event.sequence_id} is live data of generation {event.generation} "
                 f"in generation {self._generation}",
             )
+
+    def _follow(self, now: float, event: StateChanged) -> None:
+        """A generation begins with RECONNECTING or ROTATED.
+
+        ROTATED is claimed when the successor leads already: what overtakes it in the mailbox speaks of the successor,
+        and then ROTATED is the next that is announced, unless the link was given up meanwhile.
+        """
+        begins = event.after is State.RECONNECTING or event.trigger is Trigger.ROTATED
+        if self._overtaking and not (begins or event.after is State.REST_FALLBACK):
+            self.broken(now, f"{self._overtaking}, and {event.trigger} came next")
+        self._overtaking = ""
+        ahead = event.generation - self._generation
+        if ahead > (2 if event.after is State.RECONNECTING else 1):
+            self.broken(now, f"{event.trigger} began generation {event.generation} after {self._generation}")
+        elif ahead > 0 and not begins and event.after is not State.REST_FALLBACK:
+            self._overtaking = f"{event.trigger} began generation {event.generation} after {self._generation}"
+        self._generation = event.generation
 
     def _is_of_the_dead(self, generation: int) -> bool:
         # ROTATED is announced a moment after the successor's first data.

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-from gapless.controller import NetworkConfig, State, StateChanged, Trigger
+from gapless.controller import NetworkConfig, State, StateChanged, Stream, Trigger
+from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.torture.observer import Asked, Heard, Watch
 from gapless.states import TABLE
 
@@ -94,6 +95,89 @@ class NoFalseSilence(Watch):
             self.broken(now, f"IDLE was claimed {now - self._data_at:.3f} s after data")
         if event.trigger is Trigger.PONG_OVERDUE and now - self._frame_at < self._patience_s - 1e-6:
             self.broken(now, f"PONG_OVERDUE was claimed {now - self._frame_at:.3f} s after a frame")
+
+
+class OnlyDataProves(Watch):
+    """DATA_FLOWS is claimed only where data came since it was in doubt; where none is desired, an answer will do."""
+
+    promise: ClassVar[str] = "a PING or PONG never counts as data"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._proven = False
+
+    def heard(self, now: float, heard: Heard) -> None:  # noqa: ARG002
+        """A doubtful frame is good enough."""
+        self._proven = self._proven or heard.perhaps
+
+    def transition(self, now: float, event: StateChanged) -> None:
+        """A doubt begins, or is over."""
+        if event.after in {State.SILENT, State.RECONNECTING} and event.after is not event.before:
+            self._proven = False
+        if event.trigger is Trigger.DATA_FLOWS and not self._proven:
+            self.broken(now, f"DATA_FLOWS was claimed in {event.before.name}, and nothing had come: {event.reason}")
+
+
+class NoFalseQuiet(Watch):
+    """Where REST can tell, and is well, no socket is found good that lacks what was issued before its silence began."""
+
+    promise: ClassVar[str] = "a dead socket is not taken for a quiet market"
+
+    def __init__(
+        self,
+        config: NetworkConfig,
+        exchange: ExchangeSimulator,
+        host_is_well: Callable[[], bool],
+        can_tell: Callable[[Stream], bool],
+    ) -> None:
+        super().__init__()
+        self._judges = config.silence_policy == "confirm"
+        self._exchange = exchange
+        self._host_is_well = host_is_well
+        self._can_tell = can_tell
+        self._heads: dict[tuple[str, Stream], int] = {}
+        """Epoch and stream -> the highest id that this generation's sockets have shown, or the mark of one."""
+        self._doubtful = False
+        """Whether they have shown something that nobody can say the id of."""
+        self._epoch = ""
+        self._issued: dict[Stream, int] = {}
+        """What had been issued when the silence began."""
+
+    def heard(self, now: float, heard: Heard) -> None:  # noqa: ARG002
+        """What was shown."""
+        self._doubtful = self._doubtful or heard.doubtful
+        for channel, symbol, sequence_id in heard.ids:
+            self._show(heard.epoch, Stream(channel, symbol), sequence_id)
+
+    def acknowledged(self, now: float, stream: Stream, epoch: str, mark: int, sent_at: float) -> None:  # noqa: ARG002
+        """What is not owed by this socket."""
+        self._show(epoch, stream, mark)
+
+    def _show(self, epoch: str, stream: Stream, sequence_id: int) -> None:
+        self._heads[epoch, stream] = max(self._heads.get((epoch, stream), 0), sequence_id)
+
+    def transition(self, now: float, event: StateChanged) -> None:
+        """A silence begins, or a verdict is passed."""
+        if event.after is State.RECONNECTING:
+            self._heads.clear()
+            self._doubtful = False
+        elif event.after is State.SILENT and event.before is not State.SILENT:
+            self._epoch = self._exchange.epoch
+            self._issued = {
+                stream: self._exchange.last_id(stream.channel, stream.symbol)
+                for epoch, stream in self._heads
+                if epoch == self._epoch and self._can_tell(stream)
+            }
+        elif event.trigger is Trigger.MARKET_QUIET and not event.unverified:
+            self._judge(now, event)
+
+    def _judge(self, now: float, event: StateChanged) -> None:
+        if not self._judges or self._doubtful or not self._host_is_well() or self._exchange.epoch != self._epoch:
+            return
+        for stream, last_id in self._issued.items():
+            if self._heads[self._epoch, stream] < last_id:
+                shown = self._heads[self._epoch, stream]
+                self.broken(now, f"{stream} {last_id} had been issued, the socket showed {shown}: {event.reason}")
 
 
 class RestTakesOver(Watch):

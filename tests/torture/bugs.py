@@ -28,11 +28,13 @@ from gapless.controller.books import Books
 from gapless.controller.delivery import DeliveryBuffer
 from gapless.controller.events import Source, StateChanged
 from gapless.controller.feed import LiveFeed
+from gapless.controller.priority import Priority
 from gapless.controller.request_window import RequestWindow
 from gapless.controller.silence import Judgement, QuietMarket, Silence
 from gapless.controller.stream_ledger import StreamLedger
+from gapless.controller.subscription import Subscription
 from gapless.controller.verdict import Verdict
-from gapless.states import ACTIVITIES, Activity, Mode, State
+from gapless.states import ACTIVITIES, Activity, Mode, State, Trigger
 
 Plant = Callable[[], AbstractContextManager[object]]
 BUGS: Final[dict[str, Plant]] = {}
@@ -63,6 +65,44 @@ def no_lease_check() -> Iterator[None]:
         self._supervisor.post(supervisor.Claim(trigger=trigger, reason=reason, lease=self, **more))
 
     with _replaced(supervisor.Supervisor, "_next_claim", next_claim), _replaced(supervisor.Lease, "emit", emit):
+        yield
+
+
+@bug
+def claims_not_rechecked() -> Iterator[None]:
+    """What was true when it was claimed is taken, whatever has come since."""
+    original = supervisor.Supervisor._next_claim
+
+    async def next_claim(self: supervisor.Supervisor) -> supervisor.Claim:
+        return replace(await original(self), still_true=lambda: True)
+
+    with _replaced(supervisor.Supervisor, "_next_claim", next_claim):
+        yield
+
+
+@bug
+def resynced_not_rechecked() -> Iterator[None]:
+    """A gap that opens between the claim of RESYNCED and its turn is overlooked."""
+    with _never_rechecked(Trigger.RESYNCED):
+        yield
+
+
+@bug
+def idle_not_rechecked() -> Iterator[None]:
+    """Data that comes between the claim of IDLE and its turn is overlooked."""
+    with _never_rechecked(Trigger.IDLE):
+        yield
+
+
+@contextmanager
+def _never_rechecked(trigger: Trigger) -> Iterator[None]:
+    original = supervisor.Supervisor._next_claim
+
+    async def next_claim(self: supervisor.Supervisor) -> supervisor.Claim:
+        claim = await original(self)
+        return replace(claim, still_true=lambda: True) if claim.trigger is trigger else claim
+
+    with _replaced(supervisor.Supervisor, "_next_claim", next_claim):
         yield
 
 
@@ -178,6 +218,39 @@ def pong_counts_as_data() -> Iterator[None]:
         original(self, message, now)
 
     with _replaced(session.Session, "_control", control):
+        yield
+
+
+@bug
+def pong_alone_is_proof() -> Iterator[None]:
+    """A PONG says that data flows."""
+    original = session.Session._control
+
+    def control(self: session.Session, message: Any, now: float) -> None:
+        original(self, message, now)
+        if type(message).__name__ == "Pong" and self.waiting is None and self._runtime.feed.data_awaited:
+            self._runtime.feed._data_flows(now)
+
+    with _replaced(session.Session, "_control", control):
+        yield
+
+
+@bug
+def pong_alone_clears_a_silence() -> Iterator[None]:
+    """A PONG says that the market is quiet, whatever REST has."""
+    original = Silence.judge
+
+    def judge(self: Silence, now: float, streams: Any, epoch: str | None) -> tuple[Judgement, str]:
+        return original(self, now, streams, epoch) if self.pong_rtt_s is None else (Judgement.QUIET, "PONG answered")
+
+    with _replaced(Silence, "judge", judge):
+        yield
+
+
+@bug
+def a_repeat_is_news() -> Iterator[None]:
+    """A socket that sends its last message again and again is alive for ever."""
+    with _replaced(Subscription, "has_shown", lambda _self, _sequence_id: False):
         yield
 
 
@@ -395,6 +468,20 @@ def backfill_not_delivered() -> Iterator[None]:
 
 
 @bug
+def polls_before_gap_fills() -> Iterator[None]:
+    """The fetch loop wants the newest first; what is missing may be evicted meanwhile."""
+    original = fetch_loop._collect
+
+    async def collect(runtime: Any, subscription: Any) -> None:
+        if not runtime.verifying:
+            await runtime.collector.poll(subscription, Priority.POLL)
+        await original(runtime, subscription)
+
+    with _replaced(fetch_loop, "_collect", collect):
+        yield
+
+
+@bug
 def window_off() -> Iterator[None]:
     """Requests leave as they come."""
     with _replaced(RequestWindow, "_room_at", lambda _self, _weight: float("-inf")):
@@ -432,35 +519,42 @@ def leaving_waits_for_the_socket() -> Iterator[None]:
 
 
 FOUND_BY: Final[dict[str, int]] = {
-    "no_lease_check": 5,
+    "no_lease_check": 4,
+    "claims_not_rechecked": 4,
+    "resynced_not_rechecked": 20,
+    "idle_not_rechecked": 4,
     "old_activity_lives_on": 0,
     "fetch_loop_while_connected": 0,
-    "backoff_reset_on_handshake": 18,
-    "backoff_never_grows": 18,
-    "attempts_not_spaced": 1,
-    "handshake_retry_after_ignored": 3,
+    "backoff_reset_on_handshake": 19,
+    "backoff_never_grows": 19,
+    "attempts_not_spaced": 0,
+    "handshake_retry_after_ignored": 0,
     "retry_timer_does_not_wait": 0,
-    "predecessor_not_closed": 0,
-    "pong_counts_as_data": 8,
+    "predecessor_not_closed": 1,
+    "pong_counts_as_data": 4,
+    "pong_alone_is_proof": 1,
+    "pong_alone_clears_a_silence": 20,
+    "a_repeat_is_news": 5,
     "heartbeat_postponed_by_traffic": 0,
-    "silence_never_claimed": 1,
+    "silence_never_claimed": 2,
     "silence_claimed_too_early": 0,
-    "window_never_shrinks": 8,
-    "quiet_is_dead": 6,
-    "rest_waits_for_the_verdict": 6,
-    "gap_dropped_on_reconnect": 1,
+    "window_never_shrinks": 2,
+    "quiet_is_dead": 30,
+    "rest_waits_for_the_verdict": 4,
+    "gap_dropped_on_reconnect": 0,
     "mark_ignored": 0,
     "epoch_ignored": 0,
     "duplicates_delivered": 0,
-    "any_jump_believed": 6,
+    "any_jump_believed": 36,
     "resynced_with_a_gap": 0,
-    "overflow_forgotten": 15,
-    "losses_unreported": 1,
+    "overflow_forgotten": 21,
+    "losses_unreported": 14,
     "loss_of_the_old_epoch_unreported": 0,
     "control_events_dropped_when_full": 15,
     "sequence_order_ignored": 2,
     "backfill_not_delivered": 0,
-    "window_off": 8,
+    "polls_before_gap_fills": 0,
+    "window_off": 5,
     "retry_after_ignored": 2,
     "limited_request_retried_at_once": 2,
     "leaving_waits_for_the_socket": 0,

@@ -18,6 +18,7 @@ from gapless.cli.lines import Summary, line_of
 from gapless.cli.options import SECONDS, list_settings, network_config, parse_streams
 from gapless.cli.output import Output
 from gapless.cli.rejections import Rejections
+from gapless.cli.rest_lines import Witness, client_through
 from gapless.cli.tally import Tally
 from gapless.controller import (
     AnyEvent,
@@ -63,6 +64,7 @@ The file's table [network] takes the fields of --set. docs/events.md describes t
 @click.option("--seconds", type=SECONDS, metavar="N", help="End after so long; by default only at a signal.")
 @click.option("--session-id", metavar="ID", help="Kept over reconnects; by default a random one.")
 @click.option("--json", "as_json", is_flag=True, help="One event a line on stdout, and nothing else.")
+@click.option("--requests", is_flag=True, help="With --json: a line for each REST request, too.")
 @click.pass_context
 def watch(
     context: click.Context,
@@ -75,6 +77,7 @@ def watch(
     seconds: float | None,
     session_id: str | None,
     as_json: bool,
+    requests: bool,
 ) -> None:
     """Keep streams of an exchange whole, and print every event.
 
@@ -85,10 +88,19 @@ def watch(
     """
     if session_id is not None and not (session_id.isascii() and session_id.isprintable() and session_id.strip()):
         raise OneLineError(f"--session-id {session_id!r} is not allowed: expected printable ASCII", WRONG_USAGE)
+    if requests and not as_json:
+        raise click.UsageError("--requests goes with --json")
     network = network_config(config, settings)
     wanted = parse_streams(streams)
 
-    run = partial(_watch, network=network, session_id=session_id, seconds=seconds or inf, as_json=as_json)
+    run = partial(
+        _watch,
+        network=network,
+        session_id=session_id,
+        seconds=seconds or inf,
+        as_json=as_json,
+        witness=Witness() if requests else None,
+    )
     try:
         refused = trio.run(run, ws_url, rest_url, wanted)
     except ConfigurationError as error:
@@ -108,6 +120,7 @@ async def _watch(
     session_id: str | None,
     seconds: float,
     as_json: bool,
+    witness: Witness | None,
 ) -> bool:
     """Watch until it is over; whether the time was over while every stream stood rejected."""
     out = Output(sys.stdout)
@@ -119,9 +132,19 @@ async def _watch(
         with printing:
             async with trio.open_nursery() as nursery:
                 try:
-                    async with open_controller(
-                        ws_url=ws_url, rest_url=rest_url, streams=streams, config=network, session_id=session_id
-                    ) as controller:
+                    async with (
+                        client_through(witness, network.rest_timeout) as http,
+                        open_controller(
+                            ws_url=ws_url,
+                            rest_url=rest_url,
+                            streams=streams,
+                            config=network,
+                            session_id=session_id,
+                            http=http,
+                        ) as controller,
+                    ):
+                        if witness is not None:
+                            nursery.start_soon(witness.print_to, out)
                         nursery.start_soon(print_events, controller, out, rejections)
                         watching.deadline = trio.current_time() + seconds
                         with watching:

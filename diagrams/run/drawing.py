@@ -10,10 +10,11 @@ from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch as LegendPatch
 
-from gapless.diagrams.run.looks import FATES, RESET, SOURCES
-from gapless.diagrams.run.model import Run, StreamRun
+from gapless.diagrams.run.looks import DIALS, FATES, RESET, SOURCES
+from gapless.diagrams.run.model import Dial, Run, StreamRun
 from gapless.diagrams.run.panels import (
     LANE_IN,
+    LETTER_IN,
     STATES,
     draw_faults,
     draw_rest,
@@ -42,6 +43,10 @@ _STREAM_MIN_IN: Final = 1.3
 _STREAMS_IN: Final = 7.6
 """All panels of streams together, before they shrink."""
 _HEAD_IN: Final = 0.72
+_LEGEND_COLUMNS: Final = 7
+"""More entries take two rows."""
+_LEGEND_ROW_IN: Final = 0.2
+_NOTE_IN: Final = 0.17
 _LENGTH_MIN_S: Final = 1.0
 """Of the axis: a single event has no length."""
 _FONT: Final = b"'DejaVu Sans'"
@@ -69,7 +74,7 @@ def _compose(run: Run, title: str) -> Sheet:
     length_s = max(run.length_s, _LENGTH_MIN_S)
     marks = sum(each.weight for each in streams) + len(run.requests or run.rest_data_at)
     as_image = marks > MARKS_MAX
-    lanes = fault_lanes(run.faults, length_s / PLOT_IN * 0.065)
+    lanes = fault_lanes(run.faults, length_s / PLOT_IN * LETTER_IN)
     said = notes(run, drawn=len(streams), as_image=as_image)
     each_in = max(_STREAM_MIN_IN, min(_STREAM_IN, _STREAMS_IN / max(len(streams), 1)))
     spaces = [
@@ -78,7 +83,9 @@ def _compose(run: Run, title: str) -> Sheet:
         *(Space(height_in=each_in) for _ in streams or [None]),
         Space(height_in=LANE_IN * len(rest_lanes(run))),
     ]
-    sheet = Sheet(spaces, head_in=_HEAD_IN, foot_in=0.88 + 0.17 * len(said), start=run.start, length_s=length_s)
+    handles = _legend(run, streams)
+    foot_in = 0.9 + _LEGEND_ROW_IN * (len(handles) > _LEGEND_COLUMNS) + _NOTE_IN * len(said)
+    sheet = Sheet(spaces, head_in=_HEAD_IN, foot_in=foot_in, start=run.start, length_s=length_s)
     panels = iter(sheet.panels)
     draw_states(sheet, next(panels), run)
     if lanes:
@@ -93,7 +100,7 @@ def _compose(run: Run, title: str) -> Sheet:
         say_nothing_came(panel, "no data of any stream in these lines")
     draw_rest(sheet, next(panels), run, as_image=as_image)
     _write_head(sheet, run, title)
-    _write_foot(sheet, run, streams, said)
+    _write_foot(sheet, run, handles, said)
     return sheet
 
 
@@ -104,42 +111,46 @@ def _write_head(sheet: Sheet, run: Run, title: str) -> None:
     sheet.figure.text(1 - left, 1 - 0.24 / high, plain(title, 60), fontsize=9, va="top", ha="right", color=MUTED)
 
 
-def _write_foot(sheet: Sheet, run: Run, streams: Sequence[StreamRun], said: Sequence[str]) -> None:
-    high = sheet.height_in
-    began = datetime.fromtimestamp(run.start, UTC) if 0 < run.start < 250_000_000_000 else None
-    label = "time since the first line" + (f", {began:%Y-%m-%d %H:%M:%S} UTC" if began else "")
-    foot_in = 0.88 + 0.17 * len(said)
+def _write_foot(sheet: Sheet, run: Run, handles: Sequence[Artist], said: Sequence[str]) -> None:
+    began = f", {datetime.fromtimestamp(run.start, UTC):%Y-%m-%d %H:%M:%S} UTC" if run.start else ""
     sheet.figure.text(
         (LEFT_IN + PLOT_IN / 2) / WIDTH_IN,
-        (foot_in - 0.27) / high,
-        label,
+        (sheet.foot_in - 0.27) / sheet.height_in,
+        f"time since the first line{began}",
         ha="center",
         va="top",
         fontsize=SMALL_PT,
         color=MUTED,
     )
-    handles = _legend(streams)
     if handles:
+        rows = 2 if len(handles) > _LEGEND_COLUMNS else 1
         sheet.figure.legend(
             handles=handles,
-            loc="center",
-            bbox_to_anchor=(0.5, (foot_in - 0.6) / high),
-            ncols=len(handles),
+            loc="upper center",
+            bbox_to_anchor=(0.5, (sheet.foot_in - 0.45) / sheet.height_in),
+            ncols=-(-len(handles) // rows),
             frameon=False,
             fontsize=SMALL_PT + 0.5,
             handletextpad=0.6,
             columnspacing=1.8,
         )
-    for number, text in enumerate(said):
+    for number, text in enumerate(reversed(said)):
         sheet.figure.text(
-            0.22 / WIDTH_IN, (foot_in - 0.78 - 0.17 * number) / high, text, va="top", fontsize=SMALL_PT, color=MUTED
+            0.22 / WIDTH_IN,
+            (0.1 + _NOTE_IN * number) / sheet.height_in,
+            text,
+            fontsize=SMALL_PT,
+            color=MUTED,
         )
 
 
-def _legend(streams: Sequence[StreamRun]) -> list[Artist]:
+def _legend(run: Run, streams: Sequence[StreamRun]) -> list[Artist]:
     """What occurs, and nothing else."""
     stretches = [stretch for each in streams for stretch in each.stretches]
     fates = {hole.fate for each in stretches for hole in each.holes}
+    marks = [mark for source, mark in SOURCES.items() if any(each.points[source].at for each in stretches)]
+    if any(each.dial is Dial.ROTATION for each in run.generations):
+        marks.append(DIALS[Dial.ROTATION])
     handles: list[Artist] = [
         Line2D(
             [],
@@ -150,8 +161,7 @@ def _legend(streams: Sequence[StreamRun]) -> list[Artist]:
             color=mark.color,
             label=mark.text,
         )
-        for source, mark in SOURCES.items()
-        if any(each.points[source].at for each in stretches)
+        for mark in marks
     ]
     handles += [
         LegendPatch(facecolor=look.fill, edgecolor=look.edge, hatch=look.hatch, linewidth=0.8, label=look.text)

@@ -6,7 +6,7 @@ from typing import Final
 
 from gapless.diagrams.run.holes import Fate
 from gapless.diagrams.run.lines import Source
-from gapless.diagrams.run.model import Answer
+from gapless.diagrams.run.model import Answer, Dial
 from gapless.diagrams.style import LOOKS, MUTED
 from gapless.states import State
 
@@ -63,4 +63,9 @@ ANSWERS: Final[Mapping[Answer, Mark]] = {
 
 RESET: Final = LOOKS[State.RECONNECTING].ink
 ATTEMPT: Final = LOOKS[State.RECONNECTING].ink
+DIALS: Final[Mapping[Dial, Mark]] = {
+    Dial.ATTEMPT: Mark(marker=">", size_pt=5.0, color=ATTEMPT, text="attempt"),
+    Dial.ROTATION: Mark(marker="o", size_pt=5.0, color=ATTEMPT, text="rotation to a successor"),
+}
+GAVE_UP: Final = Mark(marker="X", size_pt=6.5, color=_VERMILION, text="gave up")
 FAULT: Final = MUTED

@@ -6,7 +6,7 @@ from typing import Final
 from matplotlib.axes import Axes
 
 from gapless.diagrams.run.lines import Fault
-from gapless.diagrams.run.looks import ANSWERS, ATTEMPT, FAULT, Mark
+from gapless.diagrams.run.looks import ANSWERS, ATTEMPT, DIALS, FAULT, GAVE_UP, Mark
 from gapless.diagrams.run.model import Answer, Band, Dial, Generation, Run
 from gapless.diagrams.run.sheet import SMALL_PT, Sheet
 from gapless.diagrams.run.words import counted, plain
@@ -16,10 +16,10 @@ from gapless.states import State
 STATES: Final = (State.CONNECTED, State.RESYNCING, State.RECONNECTING, State.SILENT, State.REST_FALLBACK)
 """From the best to the worst, so that a dip is a dip."""
 LANE_IN: Final = 0.215
+LETTER_IN: Final = 0.065
+"""Width of a usual letter in a lane."""
 FAULT_LANES_MAX: Final = 4
 _FAULT_LETTERS_MAX: Final = 42
-_NUMBERS_MAX: Final = 40
-"""So many attempts can be numbered before the numbers cover each other."""
 
 
 def draw_states(sheet: Sheet, panel: Axes, run: Run) -> None:
@@ -85,20 +85,21 @@ def _shares(run: Run) -> list[str]:
     return lines
 
 
-def fault_lanes(faults: Sequence[Fault], sheet_seconds_per_letter: float) -> list[list[Fault]]:
+def fault_lanes(faults: Sequence[Fault], seconds_per_letter: float) -> list[list[Fault]]:
     """Faults in lanes, so that the text of one does not cover the next; what finds no lane goes into the last."""
     lanes: list[list[Fault]] = []
     free_at: list[float] = []
     for each in sorted(faults, key=lambda fault: fault.at):
-        letters = min(len(each.text), _FAULT_LETTERS_MAX) + 3
-        until = each.at + max(each.seconds or 0.0, letters * sheet_seconds_per_letter)
         lane = next((number for number, free in enumerate(free_at) if free <= each.at), len(lanes))
         if lane == len(lanes) and lane < FAULT_LANES_MAX:
             lanes.append([])
             free_at.append(0.0)
         lane = min(lane, FAULT_LANES_MAX - 1)
         lanes[lane].append(each)
-        free_at[lane] = max(free_at[lane], until)
+        letters_s = (min(len(each.text), _FAULT_LETTERS_MAX) + 2) * seconds_per_letter
+        box_s = each.seconds or 0.0
+        # Text that does not fit into its box stands behind it.
+        free_at[lane] = max(free_at[lane], each.at + (box_s if letters_s <= box_s else box_s + letters_s))
     return lanes
 
 
@@ -108,19 +109,20 @@ def draw_faults(sheet: Sheet, panel: Axes, lanes: Sequence[Sequence[Fault]]) -> 
     for number, lane in enumerate(lanes):
         height = len(lanes) - 1 - number
         bars = [(each.at - sheet.start, each.seconds or 0.0) for each in lane]
-        panel.broken_barh(
-            bars, (height - 0.34, 0.68), facecolors="#E4E8EC", edgecolors=FAULT, linewidth=0.8, hatch="", zorder=2
-        )
+        panel.broken_barh(bars, (height - 0.34, 0.68), facecolors="#E4E8EC", edgecolors=FAULT, linewidth=0.8, zorder=2)
         written_to = -1.0
         for each in lane:
-            begin = each.at - sheet.start
-            if begin < written_to:
-                continue
+            begin, box_s = each.at - sheet.start, each.seconds or 0.0
             text = plain(each.text, _FAULT_LETTERS_MAX)
-            written_to = begin + sheet.seconds(len(text) * 0.065)
-            is_late = written_to > sheet.length_s
+            letters_s = sheet.seconds((len(text) + 2) * LETTER_IN)
+            left = begin if letters_s <= box_s else begin + box_s
+            is_late = left + letters_s > sheet.length_s
+            left = begin - letters_s if is_late else left
+            if left < written_to:
+                continue
+            written_to = begin + box_s if is_late else left + letters_s
             panel.text(
-                begin + sheet.seconds(-0.05 if is_late else 0.05),
+                begin - sheet.seconds(0.05) if is_late else left + sheet.seconds(0.06),
                 height - 0.04,
                 text,
                 ha="right" if is_late else "left",
@@ -133,9 +135,8 @@ def draw_faults(sheet: Sheet, panel: Axes, lanes: Sequence[Sequence[Fault]]) -> 
 
 def rest_lanes(run: Run) -> list[str]:
     """The names of the lanes at the bottom."""
-    if run.requests is None:
-        return ["attempts", "data over REST"]
-    return ["attempts", *(f"REST {answer.value}" for answer in _answers(run))]
+    rest = ["data over REST"] if run.requests is None else [f"REST {answer.value}" for answer in _answers(run)]
+    return ["attempts", *(["gave up"] if run.gave_up_at else []), *rest]
 
 
 def _answers(run: Run) -> list[Answer]:
@@ -151,6 +152,10 @@ def draw_rest(sheet: Sheet, panel: Axes, run: Run, *, as_image: bool) -> None:
     top = len(names) - 1
     _draw_attempts(sheet, panel, run, top)
     figures = [_attempts_in_words(run.generations)]
+    if run.gave_up_at:
+        top -= 1
+        _ticks(panel, sheet.since_start(run.gave_up_at), top, GAVE_UP)
+        figures.append(counted(len(run.gave_up_at), "time"))
     if run.requests is None:
         _ticks(panel, sheet.since_start(run.rest_data_at), top - 1, ANSWERS[Answer.GIVEN], as_image=as_image)
         figures.append(counted(len(run.rest_data_at), "arrival"))
@@ -159,26 +164,20 @@ def draw_rest(sheet: Sheet, panel: Axes, run: Run, *, as_image: bool) -> None:
             mark = ANSWERS[answer]
             moments = [each.at for each in run.requests if each.answer is answer]
             _ticks(panel, sheet.since_start(moments), top - number, mark, as_image=as_image)
-            figures.append(f"{len(moments):,} {mark.text}" if moments else "none")
+            figures.append(counted(len(moments), "request") if moments else "none")
     sheet.write_beside_lanes(panel, figures)
 
 
 def _draw_attempts(sheet: Sheet, panel: Axes, run: Run, height: int) -> None:
-    for dial, marker in ((Dial.ATTEMPT, ">"), (Dial.ROTATION, "o")):
+    for dial, mark in DIALS.items():
         moments = [each.at for each in run.generations if each.dial is dial]
-        _ticks(
-            panel, sheet.since_start(moments), height, Mark(marker=marker, size_pt=5.0, color=ATTEMPT, text=dial.value)
-        )
-    written_to = -sheet.length_s
-    for each in run.generations if len(run.generations) <= _NUMBERS_MAX else ():
-        begin = each.at - sheet.start + sheet.seconds(0.06)
-        if begin > written_to:
-            panel.text(begin, height - 0.04, f"{each.number}", va="center", fontsize=6.8, color=ATTEMPT)
-            written_to = begin + sheet.seconds(0.16)
-    gave_up = Mark(marker="X", size_pt=7.0, color=LOOKS[State.REST_FALLBACK].ink, text="gave up")
-    _ticks(panel, sheet.since_start(run.gave_up_at), height, gave_up)
-    for at in run.gave_up_at[:3]:
-        panel.text(at - sheet.start + sheet.seconds(0.08), height - 0.04, "gave up", va="center", fontsize=6.8)
+        _ticks(panel, sheet.since_start(moments), height, mark)
+    ends = [*(each.at for each in run.generations[1:]), float("inf")]
+    for each, end in zip(run.generations, ends, strict=False):
+        text = f"{each.number}"
+        if end - each.at > sheet.seconds(0.16 + 0.065 * len(text)):
+            begin = each.at - sheet.start + sheet.seconds(0.06)
+            panel.text(begin, height - 0.04, text, va="center", fontsize=6.8, color=ATTEMPT)
 
 
 def _attempts_in_words(generations: Sequence[Generation]) -> str:

@@ -1,6 +1,7 @@
 """One stream's panel: ids against time. Data climb; a gap is a hole beside them; what came over REST fills it."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 from matplotlib.axes import Axes
@@ -9,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from gapless.diagrams.run.holes import Fate, Hole
 from gapless.diagrams.run.looks import FATES, RESET, SOURCES
-from gapless.diagrams.run.model import StreamRun
+from gapless.diagrams.run.model import StreamRun, Stretch
 from gapless.diagrams.run.scale import Shelf, shelves
 from gapless.diagrams.run.sheet import SMALL_PT, USUAL_PT, Sheet
 from gapless.diagrams.run.words import plain, stream_figures
@@ -20,9 +21,16 @@ _TEXTS_MAX: Final = 5
 _RESETS_NAMED_MAX: Final = 6
 _HOLE_MIN_IN: Final = 0.035
 """A hole that was filled within milliseconds is drawn so wide, or nobody sees it."""
-_LOSS_MIN_IN: Final = 0.12
+_HATCH_MIN_IN: Final = 0.05
+"""A smaller box is all edge: a hatch within costs a millisecond, and nobody sees it."""
+_LOSS_MIN_IN: Final = 0.2
+_BESIDE_PT: Final = -18.0
+"""Text to the left of a loss begins left of its box."""
+_EPOCH_MAX: Final = 12
+"""Letters of an epoch that are worth reading; longer ones hold a time of day in milliseconds."""
 _TICKS: Final = 5
 _Box = tuple[float, float, float, float]
+_Corners = list[list[tuple[float, float]]]
 
 
 def draw_stream(sheet: Sheet, panel: Axes, stream: StreamRun, *, as_image: bool) -> None:
@@ -80,21 +88,27 @@ def _draw_holes(
 ) -> None:
     look = FATES[fate]
     boxes = [_box(sheet, shelf, hole, height) for shelf in found for hole in shelf.stretch.holes if hole.fate is fate]
-    if not boxes:
-        return
-    corners = [[(left, bottom), (right, bottom), (right, top), (left, top)] for left, bottom, right, top in boxes]
-    panel.add_collection(
-        PolyCollection(
-            corners,
-            facecolors=look.fill,
-            edgecolors=look.edge,
-            linewidths=0.8,
-            hatch=look.hatch,
-            zorder=4 if fate is Fate.LOST else 3,
-            rasterized=as_image,
-        ),
-        autolim=False,
-    )
+    low, high = panel.get_ylim()
+    ids_of_hatch = _HATCH_MIN_IN / (panel.get_position().height * sheet.height_in) * (high - low)
+    seconds_of_hatch = sheet.seconds(_HATCH_MIN_IN)
+    large, small = _Corners(), _Corners()
+    for left, bottom, right, top in boxes:
+        is_large = right - left > seconds_of_hatch and top - bottom > ids_of_hatch
+        (large if is_large else small).append([(left, bottom), (right, bottom), (right, top), (left, top)])
+    for corners, hatch in ((small, None), (large, look.hatch)):
+        if corners:
+            panel.add_collection(
+                PolyCollection(
+                    corners,
+                    facecolors=look.fill,
+                    edgecolors=look.edge,
+                    linewidths=0.8,
+                    hatch=hatch,
+                    zorder=4 if fate is Fate.LOST else 3,
+                    rasterized=as_image,
+                ),
+                autolim=False,
+            )
 
 
 def _box(sheet: Sheet, shelf: Shelf, hole: Hole, height: float) -> _Box:
@@ -108,7 +122,12 @@ def _box(sheet: Sheet, shelf: Shelf, hole: Hole, height: float) -> _Box:
 
 def _name_losses(sheet: Sheet, panel: Axes, found: tuple[Shelf, ...], height: float) -> None:
     """What is lost, in words beside its box; an end of an epoch, which has no box, at its place."""
-    losses = [(shelf, loss) for shelf in found for loss in shelf.stretch.losses]
+    losses = [
+        (shelf, loss)
+        for shelf in found
+        for loss in shelf.stretch.losses
+        if loss.last is not None or shelf.stretch is found[-1].stretch  # else the reset that follows says so
+    ]
     losses.sort(key=lambda pair: -pair[1].size)
     written: list[tuple[float, float]] = []
     for shelf, loss in losses:
@@ -122,11 +141,11 @@ def _name_losses(sheet: Sheet, panel: Axes, found: tuple[Shelf, ...], height: fl
         written.append((at, middle))
         is_late = at > 0.6 * sheet.length_s
         is_tail = loss.last is None
-        text = f"from {loss.first:,} on: {loss.reason}" if is_tail else f"{loss.size:,} lost: {loss.reason}"
+        text = f"from {loss.first:,} on, if any: {loss.reason}" if is_tail else f"{loss.size:,} lost: {loss.reason}"
         panel.annotate(
             plain(text.replace("_", " ")),
             (at, middle),
-            xytext=(-14 if is_late else 6, 0),
+            xytext=(_BESIDE_PT if is_late else 6, 9 if is_tail else 0),
             textcoords="offset points",
             ha="right" if is_late else "left",
             va="center",
@@ -138,22 +157,31 @@ def _name_losses(sheet: Sheet, panel: Axes, found: tuple[Shelf, ...], height: fl
 
 
 def _draw_resets(sheet: Sheet, panel: Axes, stream: StreamRun) -> None:
-    resets = [each for each in stream.stretches if each.began_at is not None]
-    for number, each in enumerate(resets):
-        at = (each.began_at or 0.0) - sheet.start
+    resets = [pair for pair in pairwise(stream.stretches) if pair[1].began_at is not None]
+    for number, (before, after) in enumerate(resets):
+        at = (after.began_at or 0.0) - sheet.start
         panel.axvline(at, color=RESET, linewidth=1.1, linestyle=(0, (5, 2)), zorder=6)
         if number < _RESETS_NAMED_MAX:
+            is_late = at > 0.75 * sheet.length_s
             panel.annotate(
-                "reset" if each.epoch is None else f"reset: epoch {plain(each.epoch, 14)}",
+                _reset_in_words(before, after),
                 (at, 0.06),
                 xycoords=panel.get_xaxis_transform(),
-                xytext=(4, 0),
+                xytext=(-4 if is_late else 4, 0),
                 textcoords="offset points",
+                ha="right" if is_late else "left",
                 fontsize=6.8,
                 color=RESET,
                 zorder=9,
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
             )
+
+
+def _reset_in_words(before: Stretch, after: Stretch) -> str:
+    epoch = after.epoch or ""
+    text = f"reset: epoch {plain(epoch)}" if 0 < len(epoch) <= _EPOCH_MAX else "reset"
+    tail = next((loss.first for loss in before.losses if loss.last is None), None)
+    return text if tail is None else f"{text}; ids from {tail:,} on, if any, are lost"
 
 
 def _ticks(panel: Axes, found: tuple[Shelf, ...], height: float) -> None:

@@ -8,14 +8,12 @@ const HOLE_MAX = 60;
 /* Bars in the chart's shape; an interval without a bar keeps its place empty, so that an outage shows as a hole. */
 export function candleData(bars, interval, from = 0) {
   const result = [];
-  let previous = from > 0 ? bars[from - 1].t : null;
+  const step = Math.max(1, Math.round(interval));
+  let previous = null;
   for (const bar of bars.slice(from)) {
     if (previous !== null) {
-      const missing = Math.min(HOLE_MAX, Math.round((bar.t - previous) / interval) - 1);
-      for (let step = missing; step >= 1; step -= 1) {
-        const time = bar.t - step * interval;
-        if (time > previous) result.push({ time });
-      }
+      const missing = Math.min(HOLE_MAX, Math.round((bar.t - previous) / step) - 1);
+      for (let back = missing; back >= 1; back -= 1) result.push({ time: bar.t - back * step });
     }
     result.push({ time: bar.t, open: bar.o, high: bar.h, low: bar.l, close: bar.c });
     previous = bar.t;

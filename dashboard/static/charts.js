@@ -67,7 +67,9 @@ export class Chart {
     const symbol = this.tabs.selected;
     if (series === undefined) {
       this.whole(symbol, { bars: [], changed: 0 });
-    } else if (symbol !== this.drawn.symbol || series !== this.drawn.series) {
+    } else if (symbol === this.drawn.symbol && series !== this.drawn.series) {
+      this.whole(symbol, series);
+    } else if (symbol !== this.drawn.symbol) {
       this.whole(symbol, series);
       this.chart.timeScale().applyOptions({ barSpacing: 9 });
       this.chart.timeScale().scrollToRealTime();
@@ -78,10 +80,11 @@ export class Chart {
     this.readout();
   }
 
-  /* The tabs are the symbols with candles, and those of streams that have none yet. */
+  /* The tabs are the symbols with prices, in the order of the streams, and whatever else has candles. */
   choose() {
-    const names = new Set(this.store.candles.keys());
-    for (const stream of this.store.streams) if (stream.symbol && stream.last_price !== null) names.add(stream.symbol);
+    const { candles, streams } = this.store;
+    const names = new Set(streams.filter((one) => candles.has(one.symbol) || (one.symbol && one.last_price !== null)).map((one) => one.symbol));
+    for (const symbol of candles.keys()) names.add(symbol);
     this.tabs.show(Array.from(names));
     return this.tabs.selected;
   }

@@ -57,9 +57,12 @@ export class Diagram {
       for (const [svg, prefix] of this.copies) light(svg, prefix, state);
       setAttribute(byId("diagram"), "aria-label", `State diagram; now in ${word(state.name)}`);
     }
-    for (const [name, share] of shares(store, now)) {
+    const [spent, known] = timeSpent(store, now);
+    const width = known > store.span - 1 ? duration(store.span) : span(known);
+    for (const [name, seconds] of spent) {
+      const share = seconds / Math.max(known, 1e-9);
       const node = this.copies[0]?.[0].querySelector(`#state_${name} .share`);
-      if (node) setText(node, `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} % of ${duration(store.span)}`);
+      if (node) setText(node, `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} % of ${width}`);
     }
   }
 
@@ -98,8 +101,8 @@ function light(svg, prefix, state) {
   find(`edge_${state.before}_${state.trigger}_${state.name}`)?.classList.add("taken");
 }
 
-/* How much of the last minutes was spent in each state, of what is known of them. */
-function shares({ state, transitions, span: width }, now) {
+/* Seconds of the last minutes spent in each state, and how many are known of. */
+function timeSpent({ state, transitions, span: width }, now) {
   const spent = new Map(Array.from(CONDITIONS.keys(), (name) => [name, 0]));
   let end = now;
   const start = now - width;
@@ -109,6 +112,5 @@ function shares({ state, transitions, span: width }, now) {
   };
   for (let index = transitions.length - 1; index >= 0 && end > start; index -= 1) add(transitions[index].after, transitions[index].at);
   if (transitions.length === 0) add(state.name, state.since);
-  const known = Math.max(1e-9, now - end);
-  return Array.from(spent, ([name, seconds]) => [name, seconds / known]);
+  return [spent, now - end];
 }

@@ -29,7 +29,7 @@ function entries({ transitions, items }, now) {
   const all = [];
   for (const one of transitions.slice(-ROWS_MAX)) {
     const wait = one.retry_in_s === null ? "" : `; next attempt in ${span(one.retry_in_s)}`;
-    const what = `${word(one.before)} → ${word(one.after)} by ${word(one.trigger)}: ${word(one.reason, 200)} (generation ${one.generation})${wait}`;
+    const what = `${word(one.before)} → ${word(one.after)} by ${word(one.trigger)}${one.unverified ? " (unverified)" : ""}: ${word(one.reason, 200)} (generation ${one.generation})${wait}`;
     all.push({ key: `t${one.at}/${one.before}/${one.after}`, at: one.at, code: "state", kind: "state", state: word(one.after), what });
   }
   for (const item of items.values()) all.push({ key: `i${item.id}`, at: item.at, code: word(item.kind, 24), kind: kindOf(item).name, item });

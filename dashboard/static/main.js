@@ -12,6 +12,8 @@ import { Tables } from "./tables.js";
 import { Timeline } from "./timeline.js";
 
 const TICK_MS = 250;
+/* Faster than this nobody reads; what comes meanwhile is drawn together. */
+const FRAME_MS = 100;
 const JOURNAL_EVERY_MS = 500;
 
 const store = new Store();
@@ -27,10 +29,12 @@ const journal = new Journal(store);
 const faults = new Faults(store, clock);
 const chart = new Chart(store);
 let wanted = false;
+let shownAt = -FRAME_MS;
 let journalAt = 0;
 
 function show() {
   wanted = false;
+  shownAt = performance.now();
   header.update();
   chart.update();
   timeline.update();
@@ -58,7 +62,7 @@ function take(picture) {
   if (picture.whole) timeline.svg = undefined;
   if (!wanted) {
     wanted = true;
-    requestAnimationFrame(show);
+    setTimeout(() => requestAnimationFrame(show), Math.max(0, FRAME_MS - (performance.now() - shownAt)));
   }
   return true;
 }
@@ -66,7 +70,7 @@ function take(picture) {
 function line(isConnected) {
   connected = isConnected;
   header.line(isConnected);
-  if (isConnected) faults.load();
+  if (isConnected) faults.load(store.mode);
 }
 
 chart.start();

@@ -25,7 +25,7 @@ export const KINDS = new Map([
   ["reset", { lane: "link", name: "ids began anew", shape: "M-3.5,-3.5H3.5V3.5H-3.5Z" }],
   ["rejected", { lane: "link", name: "stream rejected", shape: "M-4,0A4,4 0 1 0 4,0A4,4 0 1 0 -4,0M-2.8,2.8L2.8,-2.8" }],
   ["gave_up", { lane: "link", name: "gave up", shape: "M-4,-4H4V4H-4ZM-4,-4L4,4M-4,4L4,-4" }],
-  ["snapshot", { lane: "link", name: "snapshot read", shape: "M-3.5,2H3.5M-3.5,-2H3.5" }],
+  ["snapshot", { lane: "link", name: "snapshot", shape: "M-3.5,2H3.5M-3.5,-2H3.5" }],
   ["fault", { lane: "fault", name: "fault", shape: "M-2,7V-6H6L4,-3L6,0H-2" }],
 ]);
 const OTHER = { lane: "link", name: "event", shape: "M-2,0A2,2 0 1 0 2,0A2,2 0 1 0 -2,0" };
@@ -63,7 +63,8 @@ export function bands(transitions, state, since, firstItemAt) {
 
 export function bandWords(band, now) {
   const length = ` for ${span((band.end ?? now) - band.start)}`;
-  const why = band.transition === null ? "" : `: ${band.transition.trigger}, ${word(band.transition.reason, 160)}`;
+  const { trigger, reason, unverified } = band.transition ?? {};
+  const why = band.transition === null ? "" : `: ${trigger}${unverified ? " (unverified)" : ""}, ${word(reason, 160)}`;
   return `${clock(band.start, true)} ${word(band.state)} (${CONDITIONS.get(band.state) ?? "?"})${length}${why}`;
 }
 
@@ -71,7 +72,7 @@ export function bandWords(band, now) {
 export function itemWords(item, now) {
   const parts = [];
   if (item.stream !== null) parts.push(word(item.stream));
-  const text = word(item.text, 200);
+  const text = withoutKind(word(item.text, 200), item);
   if (text !== "" && text !== "–") parts.push(text);
   if (item.start !== null && item.start !== undefined && !text.includes(count(item.start)) && !text.includes(String(item.start))) {
     parts.push(`ids ${range(item.start, item.end)}`);
@@ -79,7 +80,16 @@ export function itemWords(item, now) {
   if (item.kind === "gap") {
     parts.push(item.ended_at === null ? `open for ${span(now - item.at)}` : `closed after ${span(item.ended_at - item.at)}`);
   }
+  if (item.kind === "attempt") parts.push(item.ended_at === null ? `under way for ${span(now - item.at)}` : `took ${span(item.ended_at - item.at)}`);
   return parts.join(", ");
+}
+
+/* The kind stands before the text already. */
+function withoutKind(text, item) {
+  for (const prefix of [`${item.kind}: `, `${kindOf(item).name} `, `${item.kind} `]) {
+    if (text.startsWith(prefix)) return text.slice(prefix.length);
+  }
+  return text;
 }
 
 export const itemTitle = (item, now) => `${clock(item.at, true)} ${kindOf(item).name}: ${itemWords(item, now)}`;

@@ -48,8 +48,9 @@ export class Meters {
     const { rest } = this.store;
     if (rest === null) return;
     const share = rest.limit > 0 ? Math.max(0, Math.min(1, rest.used / rest.limit)) : 0;
-    const refused = rest.failed + rest.limited > 0 ? `, ${count(rest.failed)} failed, ${count(rest.limited)} limited` : "";
-    const text = `${count(rest.used)} of ${count(rest.limit)} in use; ${count(rest.succeeded)} answered${refused}`;
+    const outcomes = [["limited", rest.limited], ["failed", rest.failed], ["refused", rest.refused ?? 0]].filter(([, number]) => number > 0);
+    const others = outcomes.map(([name, number]) => `, ${count(number)} ${name}`).join("");
+    const text = `${count(rest.used)} of ${count(rest.limit)} in use; ${count(rest.succeeded)} answered${others}`;
     setText(byId("rest-text"), text);
     const meter = byId("rest-budget");
     setAttribute(meter, "aria-valuenow", share.toFixed(2));

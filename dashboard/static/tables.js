@@ -1,7 +1,7 @@
 /* Streams, orders and balances: rows by key, filled in place, all of it text. */
 
 import { Table, byId, setData, setText } from "./dom.js";
-import { amount, clock, count, price, range, span, word } from "./text.js";
+import { amount, count, moment, price, range, span, word } from "./text.js";
 
 const ROWS_MAX = 200;
 const RANGES_SHOWN = 2;
@@ -39,9 +39,10 @@ export class Tables {
   }
 }
 
+/* Since anything of the stream was delivered, over the socket or over REST. */
 function age(stream, now, past) {
-  if (stream.freshness_s !== null && stream.freshness_s !== undefined) return span(stream.freshness_s + past);
-  return stream.last_at === null ? "–" : span(now - stream.last_at);
+  if (stream.last_at !== null && stream.last_at !== undefined) return span(now - stream.last_at);
+  return stream.freshness_s === null || stream.freshness_s === undefined ? "–" : span(stream.freshness_s + past);
 }
 
 function fillStream(cells, stream, row) {
@@ -76,7 +77,7 @@ function fillOrder(cells, order) {
   put(cells.price, order.price === null ? "market" : price(order.price));
   put(cells.filled, amount(order.filled), `${amount(order.filled)} of ${amount(order.quantity)}`);
   put(cells.status, word(order.status, 40).toLowerCase().replaceAll("_", " "));
-  put(cells.updated, order.updated_at === null ? "–" : clock(order.updated_at));
+  put(cells.updated, moment(order.updated_at), order.updated_at === null ? "" : word(order.updated_at));
 }
 
 function fillBalance(cells, balance) {

@@ -63,6 +63,13 @@ export function clock(at, tenths = false) {
   return tenths ? `${text}.${Math.floor(date.getMilliseconds() / 100)}` : text;
 }
 
+/* A time as a venue writes it: Unix seconds, or text that reads as a date, or just text. */
+export function moment(value) {
+  const at = typeof value === "string" ? Date.parse(value) / 1000 : finite(value);
+  if (at !== null && Number.isFinite(at)) return clock(at);
+  return value === null || value === undefined || value === "" ? "–" : word(value, 24);
+}
+
 /* 0.4 s, 12 s, 3 min 20 s, 2 h 5 min, 4 d. */
 export function span(seconds) {
   const value = finite(seconds);
@@ -114,11 +121,12 @@ export function wholeness(streams, state) {
   const notes = [];
   if (missing > 0) notes.push(`in ${open} of ${streams.length} streams`);
   if (missing > 0 && lost > 0) notes.push(`${ids(lost)} lost and reported`);
-  if (missing === 0 && lost > 0) notes.push("reported with a reason; all else delivered once");
+  if (missing === 0 && lost > 0) notes.push(state === "CONNECTED" ? "reported with a reason; all else delivered once" : `reported; ${UNPROVEN.get(state)?.replace("No", "no") ?? "more may be missing"}`);
   if (endless > 0) notes.push("one loss has no known end");
   if (rejected > 0) notes.push(`${rejected} ${rejected === 1 ? "stream" : "streams"} rejected`);
   if (missing > 0) return ["filling", `${ids(missing)} missing, being filled`, notes.join("; ")];
   if (lost > 0 || endless > 0) return ["lost", lost > 0 ? `${ids(lost)} lost` : "Continuity lost", notes.join("; ")];
+  if (state === "RECONNECTING" && streams.every((stream) => stream.last_id === null)) return ["unproven", "No data yet; connecting", notes.join("; ")];
   if (state !== "CONNECTED") return ["unproven", UNPROVEN.get(state) ?? "Not proven whole", notes.join("; ")];
   if (streams.length === 0) return ["unproven", "No streams yet", ""];
   notes.unshift(`every id of ${streams.length} ${streams.length === 1 ? "stream" : "streams"} delivered once`);

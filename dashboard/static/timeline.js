@@ -127,8 +127,8 @@ export class Timeline {
 
   stretch(node, start, end) {
     const from = this.x(Math.max(start, this.base - 2 * this.store.span));
-    setAttribute(node, "x", from.toFixed(1));
-    setAttribute(node, "width", Math.max(2.5, this.x(end) - from).toFixed(1));
+    setAttribute(node, "x", halves(from));
+    setAttribute(node, "width", halves(Math.max(2.5, this.x(end) - from)));
   }
 
   drawItems() {
@@ -162,7 +162,7 @@ export class Timeline {
     const place = `translate(${this.x(item.at).toFixed(1)} ${y})`;
     const node = draw("path", { class: `mark ${known}`, "data-item": item.id, "data-kind": known, transform: place, d: kind.shape });
     this.markLayer.append(node);
-    if (item.kind !== "fault") return { item, node, row: -1, y };
+    if (item.kind !== "fault" || !this.demo) return { item, node, row: -1, y };
     const label = this.faultName(item, y);
     return { item, node, row: -1, y, label };
   }
@@ -205,7 +205,7 @@ export class Timeline {
     for (const { item, node } of this.nodes.values()) {
       if (item.kind === "gap" && item.ended_at === null) this.stretch(node, item.at, now);
     }
-    setAttribute(this.group, "transform", `translate(${(this.plotWidth - this.x(now)).toFixed(1)} 0)`);
+    setAttribute(this.group, "transform", `translate(${halves(this.plotWidth - this.x(now))} 0)`);
   }
 
   nearest(event) {
@@ -252,5 +252,7 @@ export class Timeline {
   }
 }
 
+/* Half pixels: less is not seen, and would be drawn anew. */
+const halves = (pixels) => String(Math.round(pixels * 2) / 2);
 const startOf = (mark) => ("state" in mark ? mark.start : mark.at);
 const sameMark = (one, other) => ("state" in one ? "state" in other && one.key === other.key : one.id === other.id);

@@ -14,6 +14,7 @@ from gapless import __version__
 from gapless.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USAGE
 
 COMMANDS: Final = {
+    "dashboard": "Show a feed on a page: whether it is whole, what happens to it, and the market itself.",
     "demo": "Put a controller through everything that can go wrong, and check that nothing was lost.",
     "diagram": "Draw the state machine from its transition and activity tables.",
     "settings": "List what --config and --set take: one line for each field.",
@@ -52,7 +53,7 @@ class _LazyGroup(click.Group):
         except (click.Abort, KeyboardInterrupt):
             # Before the command could install its own handlers: nothing was received yet, nothing is lost.
             words = sys.argv[1:] if args is None else args
-            _end(0 if {"watch", "simulate"} & set(words) else INTERRUPTED)
+            _end(0 if {"dashboard", "watch", "simulate"} & set(words) else INTERRUPTED)
         except OSError as error:
             _end(0 if isinstance(error, BrokenPipeError) else FAILED, f"cannot write: {error.strerror or error}")
         sys.exit(ended if isinstance(ended, int) else 0)

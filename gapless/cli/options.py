@@ -1,6 +1,6 @@
 """What commands take: numbers with a limit, streams, settings. A mistake on the command line is wrong usage, exit 2."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from math import isnan
 from pathlib import Path
@@ -51,14 +51,16 @@ def parse_streams(texts: Sequence[str]) -> list[Stream]:
     return streams
 
 
-def network_config(file: Path | None, texts: Sequence[str]) -> NetworkConfig:
-    """The settings of a file under those of the command line.
+def network_config(
+    file: Path | None, texts: Sequence[str], base: Mapping[str, object] = WATCH_DEFAULTS
+) -> NetworkConfig:
+    """The settings of a file under those of the command line, and over those of the command itself.
 
     What the command line says wrong is wrong usage; what the file says wrong has failed.
     """
     given = assignments(texts)
     try:
-        settings = WATCH_DEFAULTS | (load_settings(file) if file is not None else {})
+        settings = {**base, **(load_settings(file) if file is not None else {})}
         return NetworkConfig.from_text(given, settings)
     except ConfigurationError as error:
         try:

@@ -1,0 +1,102 @@
+"""Showing a controller: sample its figures, serve the page, for as long as a block lasts.
+
+The app hands each event it takes to ``picture.enter(event)`` itself, in the loop it has anyway: a controller has one
+consumer, and the app is it. docs/dashboard.md has the whole of it in fifteen lines.
+
+What goes wrong with one browser or one request ends that, and is logged. What goes wrong with the dashboard as such (a
+defect of ours) is not hidden: by default it is raised out of the block, as it would be from any other task of the app.
+An app whose feed must outlive its page gives ``on_failure``: then the page is closed and the app goes on.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from time import time
+from typing import Final, NoReturn
+
+import trio
+from loguru import logger
+
+from gapless.controller import ConnectionController
+from gapless.dashboard.app import dashboard_app
+from gapless.dashboard.faults import Faults
+from gapless.dashboard.guard import Door
+from gapless.dashboard.picture import Picture, Sample
+from gapless.dashboard.server import at, listen, port_of, serving
+
+SAMPLE_EVERY_S: Final = 0.2
+"""As often as a page is told."""
+
+
+@asynccontextmanager
+async def serve_dashboard(
+    controller: ConnectionController,
+    picture: Picture,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    faults: Faults | None = None,
+    on_failure: Callable[[Exception], None] | None = None,
+    wall_clock: Callable[[], float] = time,
+) -> AsyncIterator[str]:
+    """Serve the page of a controller until the block is left; then every task and socket of it is gone, within 0.5 s.
+
+    Args:
+        controller: what is shown; only read.
+        picture: what the app enters the events into.
+        host: where to listen. Other than loopback, everybody who can reach the port sees the page, and there is no
+            password: put a reverse proxy before it.
+        port: 0 takes a free one.
+        faults: the buttons of a demo; None: no buttons.
+        on_failure: called with a defect of the dashboard, which is then closed, while the block goes on; None: the
+            defect is raised out of the block.
+        wall_clock: Unix seconds; the controller's, where it has one of its own.
+
+    Yields:
+        The page's URL.
+
+    Raises:
+        OSError: the port is in use, or the host is none of this machine; says which in one line.
+    """
+    listeners = await listen(host, port)
+    chosen = port_of(listeners)
+    closing = trio.Event()
+    app = dashboard_app(picture, Door(host, chosen), closing=closing, faults=faults, wall_clock=wall_clock)
+
+    async def show() -> None:
+        try:
+            async with serving(app, listeners, closing=closing):
+                await _sample(controller, picture, wall_clock)
+        except ExceptionGroup as group:
+            failure = _alone(group)
+            logger.opt(exception=failure).error("the dashboard failed and is closed")
+            if on_failure is None or not isinstance(failure, Exception):
+                raise failure from failure.__cause__
+            on_failure(failure)
+
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(show, name="gapless.dashboard")
+            yield f"http://{at(_reachable(host), chosen)}/"
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        error = _alone(group)
+        raise error from error.__cause__
+
+
+async def _sample(controller: ConnectionController, picture: Picture, wall_clock: Callable[[], float]) -> NoReturn:
+    while True:
+        picture.observe(Sample.of(controller, wall_clock()))
+        await trio.sleep(SAMPLE_EVERY_S)
+
+
+def _reachable(host: str) -> str:
+    """A server that listens on every address is found on loopback."""
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (compared, not bound)
+
+
+def _alone(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one exception that a nursery of ours wrapped; several stay a group, and so does a group of the app's own."""
+    _cancelled, rest = group.split(trio.Cancelled)
+    if rest is None:
+        return group
+    return rest.exceptions[0] if len(rest.exceptions) == 1 else rest

@@ -1,0 +1,220 @@
+"""HTTP for the page: anycorn's connections on listeners of our own, with bounds on what a browser may take.
+
+Why not ``anycorn.serve``: it sends within a shielded scope that has no deadline. A browser that stops reading would
+hold its task for ever, and the shutdown with it, whatever is cancelled. Here anycorn speaks HTTP over a stream that
+gives up such a browser (:class:`_Wire`), and leaving the block closes what is still open. As a by-product, the port is
+known before the first request, and a server runs on a virtual network as well. The price: ``TCPServer`` and what it
+takes are no documented interface of anycorn, so its version is bounded.
+
+What it does not do: TLS, and a name's worth of virtual hosts. Put a reverse proxy before it where that is needed.
+"""
+
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import anyio
+import anyio.abc
+import trio
+from anycorn import Config
+from anycorn.tcp_server import TCPServer
+from anycorn.typing import ASGIFramework
+from anycorn.utils import wrap_app
+from anycorn.worker_context import WorkerContext
+from loguru import logger
+from starlette.types import ASGIApp
+
+_READ_BYTES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLimits:
+    """Bounds on what browsers may take."""
+
+    connections_max: int = 128
+    """Open TCP connections; a browser holds up to six for one host. More are closed at once."""
+    send_timeout_s: float = 30.0
+    """For a browser to take one piece of a reply: as long as a laptop needs to wake up, and find its network again."""
+    idle_timeout_s: float = 5.0
+    """For a request to come on an open connection; anycorn's default."""
+    grace_s: float = 0.2
+    """For replies under way when the server is closed. The controller's own closing takes at most half a second."""
+
+
+@asynccontextmanager
+async def serving(
+    app: ASGIApp, listeners: list[trio.SocketListener], *, closing: trio.Event, limits: ServerLimits | None = None
+) -> AsyncIterator[None]:
+    """Serve ``app`` on these listeners until the block is left; then every task, listener and connection is gone.
+
+    Args:
+        app: what answers. It sees no lifespan.
+        listeners: open ones, from :func:`listen`; closed in the end.
+        closing: set when the block is left: replies without an end watch it and end.
+        limits: bounds.
+    """
+    connections = _Connections(app, closing, limits or ServerLimits())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(connections.accept, listeners)
+        try:
+            yield
+        finally:
+            closing.set()
+            with trio.CancelScope(shield=True):
+                await connections.close()
+            nursery.cancel_scope.cancel()
+
+
+async def listen(host: str, port: int) -> list[trio.SocketListener]:
+    """Open listeners; port 0 takes a free one, the same for every address of a name.
+
+    Raises:
+        OSError: the port is in use or not allowed, or the host is none of this machine; one line says which.
+    """
+    try:
+        listeners = await trio.open_tcp_listeners(port, host=host)
+        chosen = port_of(listeners)
+        if any(each.socket.getsockname()[1] != chosen for each in listeners):
+            for each in listeners:
+                await each.aclose()
+            listeners = await trio.open_tcp_listeners(chosen, host=host)
+    except (OSError, ValueError) as error:
+        # Of a name with several addresses trio says which failed in the cause; a host that is no name is a ValueError.
+        reason = error.__cause__ or error
+        said = getattr(reason, "strerror", None) or reason
+        number = getattr(reason, "errno", None) or 0
+        raise OSError(number, f"cannot serve the dashboard at {at(host, port)}: {said}") from error
+    return listeners
+
+
+def port_of(listeners: list[trio.SocketListener]) -> int:
+    """The port that was chosen."""
+    port: int = listeners[0].socket.getsockname()[1]
+    return port
+
+
+def at(host: str, port: int) -> str:
+    """``host:port`` as a URL has it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class _Connections:
+    """Every open connection of one server."""
+
+    def __init__(self, app: ASGIApp, closing: trio.Event, limits: ServerLimits) -> None:
+        self._app = wrap_app(cast("ASGIFramework", app), 0, "asgi")
+        self._closing = closing
+        self._limits = limits
+        self._context = WorkerContext(None)
+        self._config = Config()
+        self._config.errorlog = None  # whatever the app raises, it logs itself; anycorn would write to stderr
+        self._config.accesslog = None
+        self._config.include_server_header = False
+        self._config.keep_alive_timeout = limits.idle_timeout_s
+        self._open: dict[_Wire, None] = {}
+        self._idle = trio.Event()
+
+    async def accept(self, listeners: list[trio.SocketListener]) -> None:
+        """Accept connections for ever."""
+        async with trio.open_nursery() as nursery:
+            await trio.serve_listeners(self._serve, listeners, handler_nursery=nursery)
+
+    async def close(self) -> None:
+        """Let what is under way end, for a moment, and close the rest. Returns when all of it is over."""
+        await self._context.terminated.set()
+        with trio.move_on_after(self._limits.grace_s):
+            await self._until_idle()
+        for wire in tuple(self._open):
+            wire.cut()
+
+    async def _until_idle(self) -> None:
+        while self._open:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        """One connection. A defect in it ends it, and nothing else."""
+        if self._closing.is_set() or len(self._open) >= self._limits.connections_max:
+            logger.warning("the dashboard closes a connection at once: {} are open", len(self._open))
+            return
+        wire = _Wire(stream, self._limits.send_timeout_s)
+        self._open[wire] = None
+        try:
+            await TCPServer(self._app, self._config, self._context, {}, wire).run()
+        except* Exception as group:  # noqa: BLE001 (whatever one browser makes of a connection, the others keep theirs)
+            logger.opt(exception=group).error("a connection of the dashboard failed")
+        finally:
+            wire.cut()
+            del self._open[wire]
+            self._idle.set()
+
+
+class _Wire(anyio.abc.SocketStream):
+    """A trio stream as anycorn wants it, with a deadline on each send."""
+
+    def __init__(self, stream: trio.SocketStream, send_timeout_s: float) -> None:
+        self._stream = stream
+        self._send_timeout_s = send_timeout_s
+
+    __hash__ = object.__hash__
+
+    @property
+    def _raw_socket(self) -> socket.socket:
+        return cast("socket.socket", self._stream.socket)
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        """The socket, for anycorn to ask who is there. It must not send files past us: there are none to send."""
+        return {anyio.abc.SocketAttribute.raw_socket: lambda: self._raw_socket}
+
+    async def receive(self, max_bytes: int = _READ_BYTES) -> bytes:
+        """What came.
+
+        Raises:
+            anyio.EndOfStream: the peer is done.
+        """
+        with _In_anyios_words():
+            data = await self._stream.receive_some(max_bytes)
+        if not data:
+            raise anyio.EndOfStream
+        return bytes(data)
+
+    async def send(self, item: bytes) -> None:
+        """Send it all, within the deadline; a peer that takes nothing for so long is cut off."""
+        with _In_anyios_words(), trio.move_on_after(self._send_timeout_s) as patience:
+            await self._stream.send_all(item)
+        if patience.cancelled_caught:
+            logger.info("a browser took nothing for {} s and is given up", self._send_timeout_s)
+            self.cut()
+            raise anyio.BrokenResourceError
+
+    async def send_eof(self) -> None:
+        """Say that nothing more comes."""
+        with _In_anyios_words():
+            await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        """Close."""
+        await self._stream.aclose()
+
+    def cut(self) -> None:
+        """Close now; whoever waits on it is woken."""
+        self._stream.socket.close()
+
+
+class _In_anyios_words:  # noqa: N801 (a context manager reads as a phrase)
+    """trio's errors as anyio's."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        match error:
+            case trio.BrokenResourceError():
+                raise anyio.BrokenResourceError from error
+            case trio.ClosedResourceError():
+                raise anyio.ClosedResourceError from error
+            case trio.BusyResourceError():
+                raise anyio.BusyResourceError("using") from error

@@ -97,8 +97,9 @@ class CandlestickAggregator:
         for lost in self._lost.near(point):
             before = lost.span
             if lost.consider(point):
-                self._mark(before, -1, revision)
+                # In this order no bar of both spans changes in between.
                 self._mark(lost.span, +1, revision)
+                self._mark(before, -1, revision)
                 self._lost.settle(point.channel)
         return None
 
@@ -137,8 +138,8 @@ class CandlestickAggregator:
         return int(at // self._interval_s) * self._interval_s
 
     def _losses_around(self, t: int) -> int:
-        spans = [lost.span for lost in self._lost]
-        return sum(self._bar_time(span[0]) <= t <= self._bar_time(span[1]) for span in spans if span is not None)
+        spans = [lost.span for lost in self._lost if lost.span is not None]
+        return sum(first < t + self._interval_s and t <= last for first, last in spans)
 
     def _mark(self, span: tuple[float, float] | None, change: int, revision: int) -> None:
         if span is None:
@@ -146,5 +147,6 @@ class CandlestickAggregator:
         first, last = self._bar_time(span[0]), self._bar_time(span[1])
         for t in self._times[bisect_left(self._times, first) : bisect_right(self._times, last)]:
             bar = self._bars[t]
-            bar.lost += change
-            self._changes.put(t, bar, revision=revision)
+            was_lost, bar.lost = bar.lost > 0, bar.lost + change
+            if was_lost is not (bar.lost > 0):
+                self._changes.put(t, bar, revision=revision)

@@ -23,22 +23,23 @@ class LostRange:
         self._high = high
         self.before = before
         self.after = after
-
-    @property
-    def span(self) -> tuple[float, float] | None:
+        self.span = self._enclosing()
         """The venue times that enclose it, ascending; both the same with one neighbour, None with none."""
-        ats = [point.at for point in (self.before, self.after) if point is not None]
-        return (min(ats), max(ats)) if ats else None
 
     def consider(self, point: Point) -> bool:
         """Whether a new point is a nearer neighbour; then it is one from now on."""
         if point.rank < self._low and (self.before is None or point.rank > self.before.rank):
             self.before = point
-            return True
-        if point.rank > self._high and (self.after is None or point.rank < self.after.rank):
+        elif point.rank > self._high and (self.after is None or point.rank < self.after.rank):
             self.after = point
-            return True
-        return False
+        else:
+            return False
+        self.span = self._enclosing()
+        return True
+
+    def _enclosing(self) -> tuple[float, float] | None:
+        ats = [point.at for point in (self.before, self.after) if point is not None]
+        return (min(ats), max(ats)) if ats else None
 
 
 class LostRanges:

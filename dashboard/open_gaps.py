@@ -37,7 +37,8 @@ class OpenGaps:
         whole: list[int] = []
         still_open: list[_OpenGap] = []
         for gap in self._open.pop(stream, []):
-            gap.missing = [part for each in gap.missing for part in _without(each, start, end)]
+            if gap.missing[-1][1] >= start and (end is None or gap.missing[0][0] <= end):
+                gap.missing = [part for each in gap.missing for part in _without(each, start, end)]
             if gap.missing:
                 still_open.append(gap)
             else:

@@ -35,7 +35,7 @@ from gapless.dashboard.sample import Sample
 from gapless.dashboard.texts import NAME_LENGTH_MAX, cut
 from gapless.dashboard.wire import HeartbeatWire, Mode, PictureWire, RestWire
 
-__all__ = ["SYMBOLS_MAX", "Picture", "Sample"]
+__all__ = ["ROUND_TRIPS_MAX", "SPAN_S", "SYMBOLS_MAX", "Picture", "Sample"]
 
 SYMBOLS_MAX: Final = 32
 """Symbols with candles, together at most 100 MB of points. Further ones have a row in the table only; their

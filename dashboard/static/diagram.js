@@ -62,7 +62,7 @@ export class Diagram {
     for (const [name, seconds] of spent) {
       const share = seconds / Math.max(known, 1e-9);
       const node = this.copies[0]?.[0].querySelector(`#state_${name} .share`);
-      if (node) setText(node, `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} % of ${width}`);
+      if (node) setText(node, `${percent(share)} of ${width}`);
     }
   }
 
@@ -99,6 +99,11 @@ function light(svg, prefix, state) {
   edge?.classList.add("taken");
   if (edge && card) card.parentNode.append(edge, card);
   find(`edge_${state.before}_${state.trigger}_${state.name}`)?.classList.add("taken");
+}
+
+function percent(share) {
+  if (share > 0 && share < 0.001) return "<0.1 %";
+  return `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
 }
 
 /* Seconds of the last minutes spent in each state, and how many are known of. */

@@ -45,7 +45,7 @@ export class Faults {
     const steps = make("ol", { class: "steps", "aria-label": "Expected states" });
     for (const state of fault.expect) steps.append(make("li", { "data-state": word(state) }, word(state)));
     const help = make("span", {}, make("strong", {}, word(fault.label, 60)), `: ${word(fault.help, 300)}`);
-    const detail = make("div", { class: "fault-detail", id: `fault-detail-${index}` }, help, make("span", { class: "expect" }, "Expect"), steps);
+    const detail = make("div", { class: "fault-detail", id: `fault-detail-${index}` }, help, make("div", { class: "expect" }, "Expect ", steps));
     const button = make("button", { type: "button", "aria-describedby": detail.id, "data-phase": "idle" }, word(fault.label, 60));
     button.dataset.fault = fault.name;
     button.addEventListener("click", () => this.press(fault, button, detail));

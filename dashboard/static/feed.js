@@ -2,8 +2,8 @@
 
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 5000;
-/* The server sends at least a comment every 10 s, which an EventSource does not show: after twice that, ask. */
-const QUIET_MS = 20000;
+/* The server sends at least a comment every 10 s, which an EventSource does not show: past that, ask. */
+const QUIET_MS = 12000;
 const ASK_TIMEOUT_MS = 4000;
 
 export class Feed {

@@ -4,12 +4,13 @@ import { CONDITIONS, clock, count, range, span, word } from "./text.js";
 
 export const STATES = ["CONNECTED", "RESYNCING", "RECONNECTING", "SILENT", "REST_FALLBACK"];
 export const ROW = 13;
-export const GAP_ROWS = 3;
-const GAP_ROW = 7;
+export const GAP_ROWS = 4;
+export const GAP_HEIGHT = 4.5;
+const GAP_ROW = 6;
 
 /* Lanes from the top: name, what stands in it, height. */
 const LANES = [
-  ["gaps", "Gaps", GAP_ROWS * GAP_ROW + 3], ["outcome", "Filled, lost", 16], ["rest", "REST requests", 18], ["link", "Connection", 16],
+  ["gaps", "Gaps", GAP_ROWS * GAP_ROW + 3], ["outcome", "Outcomes", 16], ["rest", "REST requests", 18], ["link", "Connection", 16],
   ["fault", "Faults", 18],
 ];
 
@@ -25,7 +26,7 @@ export const KINDS = new Map([
   ["reset", { lane: "link", name: "ids began anew", shape: "M-3.5,-3.5H3.5V3.5H-3.5Z" }],
   ["rejected", { lane: "link", name: "stream rejected", shape: "M-4,0A4,4 0 1 0 4,0A4,4 0 1 0 -4,0M-2.8,2.8L2.8,-2.8" }],
   ["gave_up", { lane: "link", name: "gave up", shape: "M-4,-4H4V4H-4ZM-4,-4L4,4M-4,4L4,-4" }],
-  ["snapshot", { lane: "link", name: "snapshot", shape: "M-3.5,2H3.5M-3.5,-2H3.5" }],
+  ["snapshot", { lane: "outcome", name: "snapshot", shape: "M-3.5,2H3.5M-3.5,-2H3.5" }],
   ["fault", { lane: "fault", name: "fault", shape: "M-2,7V-6H6L4,-3L6,0H-2" }],
 ]);
 const OTHER = { lane: "link", name: "event", shape: "M-2,0A2,2 0 1 0 2,0A2,2 0 1 0 -2,0" };

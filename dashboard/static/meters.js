@@ -35,7 +35,7 @@ export class Meters {
       setAttribute(this.line, "points", "");
       return;
     }
-    const top = Math.max(...values) * 1.1 || 1;
+    const top = Math.max(...values) * 1.25 || 1;
     const step = WIDTH / Math.max(1, values.length - 1);
     const line = values.map((value, index) => `${(index * step).toFixed(1)},${(HEIGHT - 2 - (value / top) * (HEIGHT - 4)).toFixed(1)}`);
     setAttribute(this.line, "points", (line.length === 1 ? [...line, `${WIDTH},${line[0].split(",")[1]}`] : line).join(" "));

@@ -121,7 +121,7 @@ export function wholeness(streams, state) {
   const notes = [];
   if (missing > 0) notes.push(`in ${open} of ${streams.length} streams`);
   if (missing > 0 && lost > 0) notes.push(`${ids(lost)} lost and reported`);
-  if (missing === 0 && lost > 0) notes.push(state === "CONNECTED" ? "reported with a reason; all else delivered once" : `reported; ${UNPROVEN.get(state)?.replace("No", "no") ?? "more may be missing"}`);
+  if (missing === 0 && lost > 0) notes.push(state === "CONNECTED" ? "reported; all else delivered once" : `reported; ${UNPROVEN.get(state)?.replace("No", "no") ?? "more may be missing"}`);
   if (endless > 0) notes.push("one loss has no known end");
   if (rejected > 0) notes.push(`${rejected} ${rejected === 1 ? "stream" : "streams"} rejected`);
   if (missing > 0) return ["filling", `${ids(missing)} missing, being filled`, notes.join("; ")];

@@ -1,12 +1,15 @@
 /* The last minutes, drawn once per mark and then only shifted: a nested SVG whose group moves left as time passes. */
 
 import { byId, draw, make, setAttribute, setText } from "./dom.js";
-import { GAP_ROWS, KINDS, ROW, STATES, bandWords, bands, gapY, itemTitle, kindOf, layout } from "./marks.js";
+import { GAP_HEIGHT, GAP_ROWS, KINDS, ROW, STATES, bandWords, bands, gapY, itemTitle, kindOf, layout } from "./marks.js";
 import { word } from "./text.js";
 
 const GUTTER = 108;
 const RIGHT = 10;
 const NEAR_PX = 7;
+const YOUNG_S = [60, 120];
+const RULER_S = [5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
+const RULER_MAX = 6;
 const HINT = "Point at a mark, or focus the time line and use the arrow keys.";
 
 export class Timeline {
@@ -36,7 +39,8 @@ export class Timeline {
     this.demo = this.store.mode === "demo";
     this.plan = layout(this.demo);
     this.plotWidth = width - GUTTER - RIGHT;
-    this.pps = this.plotWidth / this.store.span;
+    this.span = this.wantedSpan();
+    this.pps = this.plotWidth / this.span;
     this.base = this.clock();
     this.nodes.clear();
     this.lastFault = -Infinity;
@@ -71,8 +75,8 @@ export class Timeline {
   }
 
   ruler(axis) {
-    const step = this.store.span > 120 ? 60 : this.store.span > 30 ? 15 : 5;
-    for (let back = 0; back <= this.store.span; back += step) {
+    const step = RULER_S.find((seconds) => this.span / seconds <= RULER_MAX) ?? this.span;
+    for (let back = 0; back <= this.span; back += step) {
       const x = this.width - RIGHT - back * this.pps;
       const name = back === 0 ? "now" : back % 60 === 0 ? `${back / 60} min ago` : `${back} s ago`;
       this.svg.append(draw("path", { class: "tick", d: `M${x},0V${axis}` }));
@@ -90,21 +94,29 @@ export class Timeline {
     }));
   }
 
+  /* A run that began a minute ago is not drawn in a corner of five. */
+  wantedSpan() {
+    const { items, transitions, state, span } = this.store;
+    const began = Math.min(items.values().next().value?.at ?? Infinity, transitions[0]?.at ?? state.since);
+    const age = this.clock() - began;
+    return YOUNG_S.find((young) => young < span && age < young) ?? span;
+  }
+
   x(at) {
     return (at - this.base) * this.pps;
   }
 
   update() {
     if (this.svg === undefined) return this.rebuild();
-    if (this.demo !== (this.store.mode === "demo") || Math.abs(this.pps * this.store.span - this.plotWidth) > 1) return this.rebuild();
+    if (this.demo !== (this.store.mode === "demo") || this.span !== this.wantedSpan()) return this.rebuild();
     this.drawBands();
     this.drawItems();
     this.shift();
   }
 
   drawBands() {
-    const { state, transitions, span } = this.store;
-    const horizon = this.clock() - span - 5;
+    const { state, transitions } = this.store;
+    const horizon = this.clock() - this.span - 5;
     const firstItemAt = this.store.items.values().next().value?.at ?? Infinity;
     this.bands = bands(transitions, state.name, state.since, firstItemAt).filter((band) => (band.end ?? Infinity) > horizon);
     const gone = new Set(this.bandNodes.keys());
@@ -126,7 +138,7 @@ export class Timeline {
   }
 
   stretch(node, start, end) {
-    const from = this.x(Math.max(start, this.base - 2 * this.store.span));
+    const from = this.x(Math.max(start, this.base - 2 * this.span));
     setAttribute(node, "x", halves(from));
     setAttribute(node, "width", halves(Math.max(2.5, this.x(end) - from)));
   }
@@ -152,9 +164,9 @@ export class Timeline {
     const known = KINDS.has(item.kind) ? item.kind : "other";
     if (item.kind === "gap") {
       const row = this.gapRow(item);
-      const node = draw("rect", { class: "mark gap", "data-item": item.id, "data-kind": "gap", y: gapY(lane, row), height: 5, rx: 1 });
+      const node = draw("rect", { class: "mark gap", "data-item": item.id, "data-kind": "gap", y: gapY(lane, row), height: GAP_HEIGHT, rx: 1 });
       this.markLayer.append(node);
-      const entry = { item: null, node, row, y: gapY(lane, row) + 2.5 };
+      const entry = { item: null, node, row, y: gapY(lane, row) + GAP_HEIGHT / 2 };
       this.change(entry, item);
       return entry;
     }
@@ -199,7 +211,7 @@ export class Timeline {
   shift() {
     if (this.svg === undefined) return;
     const now = this.clock();
-    if (Math.abs(now - this.base) > 4 * this.store.span) return this.rebuild();
+    if (Math.abs(now - this.base) > 4 * this.span) return this.rebuild();
     const last = this.bands.at(-1);
     if (last !== undefined && last.end === null) this.stretch(this.bandNodes.get(last.key), last.start, now);
     for (const { item, node } of this.nodes.values()) {
@@ -246,7 +258,7 @@ export class Timeline {
     }
     const now = this.clock();
     setText(this.readout, "state" in mark ? bandWords(mark, now) : itemTitle(mark, now));
-    const x = this.x(Math.max(startOf(mark), now - this.store.span)).toFixed(1);
+    const x = this.x(Math.max(startOf(mark), now - this.span)).toFixed(1);
     setAttribute(this.cursor, "d", `M${x},0V${this.plan.axis}`);
     setAttribute(this.cursor, "visibility", "visible");
   }

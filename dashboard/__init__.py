@@ -12,8 +12,10 @@ from gapless.dashboard.embed import serve_dashboard
 from gapless.dashboard.faults import FaultError, Faults, UnknownFaultError, open_faults
 from gapless.dashboard.picture import Picture, Sample
 from gapless.dashboard.rest_witness import witnessed_client
+from gapless.dashboard.server import CannotListenError
 
 __all__ = [
+    "CannotListenError",
     "FaultButton",
     "FaultError",
     "Faults",

@@ -160,18 +160,19 @@ def breakages(quiet_symbol: str) -> Sequence[Breakage]:
         _breakage(
             "acknowledged",
             "Acknowledge, then silence",
-            "The socket is cut; the next one acknowledges everything and then says nothing. Only data counts as life.",
+            "No data comes any more; the next connection acknowledges everything, and says nothing either.",
+            State.SILENT,
             *_LOST[:2],
             State.SILENT,
             *_LOST,
-            failures={"disconnect": _CUT, "acknowledged_silent": _now(count=1)},
+            failures={"acknowledged_silent": _now(count=2)},
         ),
         _breakage(
             "garbage",
             "Corrupt frames",
-            "For 4 s every fifth frame is no message at all. It is skipped, and what it carried is filled.",
+            "For 4 s every 15th frame is no message at all. It is skipped, and what it carried is filled.",
             State.RESYNCING,
-            failures={"corrupt": _now(every_nth=5, duration_s=4)},
+            failures={"corrupt": _now(every_nth=15, duration_s=4)},
         ),
         _breakage(
             "goodbye",

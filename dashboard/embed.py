@@ -55,7 +55,7 @@ async def serve_dashboard(
         The page's URL.
 
     Raises:
-        OSError: the port is in use, or the host is none of this machine; says which in one line.
+        CannotListenError: the port is in use, or the host is none of this machine; one line says which. An OSError.
     """
     listeners = await listen(host, port)
     chosen = port_of(listeners)

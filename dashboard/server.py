@@ -43,6 +43,10 @@ class ServerLimits:
     """For replies under way when the server is closed. The controller's own closing takes at most half a second."""
 
 
+class CannotListenError(OSError):
+    """The dashboard's port cannot be had, or its host is none of this machine. One line says which, and why."""
+
+
 @asynccontextmanager
 async def serving(
     app: ASGIApp, listeners: list[trio.SocketListener], *, closing: trio.Event, limits: ServerLimits | None = None
@@ -71,7 +75,7 @@ async def listen(host: str, port: int) -> list[trio.SocketListener]:
     """Open listeners; port 0 takes a free one, the same for every address of a name.
 
     Raises:
-        OSError: the port is in use or not allowed, or the host is none of this machine; one line says which.
+        CannotListenError: the port is in use or not allowed, or the host is none of this machine.
     """
     try:
         listeners = await trio.open_tcp_listeners(port, host=host)
@@ -84,8 +88,7 @@ async def listen(host: str, port: int) -> list[trio.SocketListener]:
         # Of a name with several addresses trio says which failed in the cause; a host that is no name is a ValueError.
         reason = error.__cause__ or error
         said = getattr(reason, "strerror", None) or reason
-        number = getattr(reason, "errno", None) or 0
-        raise OSError(number, f"cannot serve the dashboard at {at(host, port)}: {said}") from error
+        raise CannotListenError(f"cannot serve the dashboard at {at(host, port)}: {said}") from error
     return listeners
 
 

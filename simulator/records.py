@@ -84,6 +84,11 @@ class IssuedLog:
             raise LookupError(f"{epoch} {channel}:{symbol} issued ids 1..{len(texts)}, not {sequence_id}")
         return texts[sequence_id - 1]
 
+    def forget_payloads(self) -> None:
+        """Drop the payloads, and keep none from now on: whoever wanted to compare them has done so."""
+        self._record = False
+        self._texts.clear()
+
     def begin(self, epoch: str) -> None:
         """Open the record of a new epoch."""
         self._last[epoch] = {}

@@ -1,7 +1,7 @@
 """``gapless dashboard``: a feed on a page, a real one or a simulated one with buttons that break things."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,7 @@ import trio
 from gapless.cli.endings import OneLineError, cancelled_by_signals
 from gapless.cli.exit_codes import FAILED, WRONG_USAGE
 from gapless.cli.options import list_settings, network_config, parse_streams
-from gapless.cli.page import CANDLE_S, PORT, Page, buttons, symbols_of
+from gapless.cli.page import CANDLE_S, PORT, Control, Page, buttons, symbols_of
 from gapless.cli.scene import CONFIG, GENERATED
 from gapless.controller import (
     ConfigurationError,
@@ -25,8 +25,6 @@ from gapless.controller.groups import unwrapped
 from gapless.dashboard import Faults, Picture, serve_dashboard, witnessed_client
 from gapless.simulator import ExchangeSimulator, SimulatorConfig, serve_exchange
 
-DEMO_CONFIG: Final = replace(CONFIG, attempt_timeout=5.0)
-"""As the demo's; and a handshake that stalls is given up soon enough to watch it."""
 DEMO_STREAMS: Final = (*GENERATED, Stream("orders", "*"), Stream("balance", "*"))
 DEMO_EXCHANGE: Final = SimulatorConfig(
     symbols=tuple(symbols_of(GENERATED)),
@@ -115,7 +113,7 @@ def dashboard(
         for name, value in given.items():
             if value:
                 raise click.UsageError(f"--demo brings an exchange of its own; it does not go with {name}")
-        base = {each.name: getattr(DEMO_CONFIG, each.name) for each in fields(DEMO_CONFIG)}
+        base = {each.name: getattr(CONFIG, each.name) for each in fields(CONFIG)}
         run = partial(_show_demo, network_config(config, settings, base), page)
     else:
         feed = _feed(ws_url, rest_url, streams, network_config(config, settings))
@@ -124,8 +122,7 @@ def dashboard(
         trio.run(_until_signalled, run)
     except* (ConfigurationError, ReconnectExhaustedError, OSError) as group:
         error = unwrapped(group)
-        text = getattr(error, "strerror", None) or str(error)
-        raise OneLineError(text, WRONG_USAGE if isinstance(error, ConfigurationError) else FAILED) from None
+        raise OneLineError(str(error), WRONG_USAGE if isinstance(error, ConfigurationError) else FAILED) from None
 
 
 def _feed(ws_url: str | None, rest_url: str | None, streams: tuple[str, ...], network: NetworkConfig) -> Feed:
@@ -154,7 +151,8 @@ async def _show_demo(network: NetworkConfig, page: Page) -> None:
             session_id=_SESSION_ID,
         )
         picture = page.picture(feed.streams, "demo")
-        async with buttons(picture, rest_url=feed.rest_url, session_id=_SESSION_ID, streams=feed.streams) as faults:
+        control = Control(rest_url=feed.rest_url, session_id=_SESSION_ID)
+        async with buttons(picture, control, feed.streams) as faults:
             await _show(feed, page, picture, faults)
 
 

@@ -10,13 +10,15 @@ from rich.console import Console
 from gapless.cli.endings import OneLineError, cancelled_by_signals
 from gapless.cli.exit_codes import INTERRUPTED
 from gapless.cli.options import CAPTURE, SECONDS, SPEED
+from gapless.cli.page import PORT, Page
 from gapless.cli.progress import report_progress
 from gapless.cli.scene import Script, Show
-from gapless.cli.stage import Outcome, perform
+from gapless.cli.stage import Outcome, Screen, perform
 from gapless.cli.story import LENGTH_MIN_S
 from gapless.cli.summary import as_json, as_text
 from gapless.cli.view import on_terminal
 from gapless.controller.groups import unwrapped
+from gapless.dashboard import CannotListenError
 from gapless.simulator import CaptureError, SettingsError, read_trades
 
 LENGTH_S: Final = 45.0
@@ -36,6 +38,7 @@ _SECONDS_HELP: Final = f"How long the market is open, {LENGTH_MIN_S:g} to {LENGT
     epilog="""\b
 Examples:
   gapless demo                          watch it on the terminal
+  gapless demo --stay                   then break it yourself: the page has buttons
   gapless demo --headless --json        for a program: the last line of stdout is a JSON object
   gapless demo --capture trades.gz      recorded trades as the market, 20 times as fast"""
 )
@@ -45,8 +48,12 @@ Examples:
     metavar="N",
     help=f"How long the market is open, {LENGTH_MIN_S:g} to {LENGTH_MAX_S:g}; by default {LENGTH_S:g}.",
 )
-@click.option("--headless", is_flag=True, help="Lines of progress on stderr instead of the view.")
-@click.option("--json", "json_wanted", is_flag=True, help="The last line of stdout is a JSON object; no view.")
+@click.option("--headless", is_flag=True, help="Lines of progress on stderr; no view, no dashboard.")
+@click.option(
+    "--json", "json_wanted", is_flag=True, help="The last line of stdout is a JSON object; no view, no dashboard."
+)
+@click.option("--port", type=PORT, metavar="P", help="For the dashboard, at 127.0.0.1; by default a free one.")
+@click.option("--stay", is_flag=True, help="After the check, go on with the dashboard and its buttons until Ctrl-C.")
 @click.option(
     "--capture",
     "captures",
@@ -64,6 +71,8 @@ def demo(
     seconds: float | None,
     headless: bool,
     json_wanted: bool,
+    port: int | None,
+    stay: bool,
     captures: tuple[Path, ...],
     speed: float | None,
     seed: int,
@@ -72,25 +81,43 @@ def demo(
 
     An exchange and a controller run in this process, with real sockets between them. The exchange drops, repeats and
     reorders frames, goes silent, refuses connections, answers 429, cuts the connection and restarts. In the end what
-    the app received is compared with what the exchange issued: every id once, or reported lost.
+    the app received is compared with what the exchange issued: every id once, or reported lost. A page shows all of it
+    meanwhile; its URL is the first line.
     """
     script = _script(seconds, captures, speed, seed)
+    if (headless or json_wanted) and (stay or port is not None):
+        raise click.UsageError("--port and --stay are about the dashboard, which --headless and --json leave out")
     console = Console(highlight=False)
     is_shown = console.is_terminal and not console.is_dumb_terminal
     plain = headless or json_wanted or not is_shown or bool(context.find_root().params.get("verbose"))
-    outcome: Outcome | None = None
+    outcomes: list[Outcome] = []
+
+    def conclude(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        if json_wanted:
+            click.echo(as_json(outcome))
+        else:
+            console.print(as_text(outcome), soft_wrap=True)
+
+    def announce(url: str) -> None:
+        click.echo(f"dashboard: {url}", err=plain)
+
+    screen: Screen | None = None
+    if not (headless or json_wanted):
+        screen = Screen(page=Page(port=port or 0), announce=announce, stay=conclude if stay else None)
+    show = report_progress if plain else on_terminal(console)
     try:
-        outcome = trio.run(_until_interrupted, script, report_progress if plain else on_terminal(console))
+        outcome = trio.run(_until_interrupted, script, show, screen)
+    except* CannotListenError as group:
+        raise OneLineError(str(unwrapped(group))) from None
     except* OSError as group:
         raise OneLineError(f"cannot open sockets on this machine: {unwrapped(group)}") from None
-    if outcome is None:
+    if outcome is not None:
+        conclude(outcome)
+    if not outcomes:
         raise OneLineError("interrupted; nothing was checked", INTERRUPTED)
-    if json_wanted:
-        click.echo(as_json(outcome))
-    else:
-        console.print(as_text(outcome), soft_wrap=True)
-    if not outcome.verdict.ok:
-        raise OneLineError(f"the contract was broken: {outcome.verdict.violations[0]}")
+    if not outcomes[0].verdict.ok:
+        raise OneLineError(f"the contract was broken: {outcomes[0].verdict.violations[0]}")
 
 
 def _script(seconds: float | None, captures: tuple[Path, ...], speed: float | None, seed: int) -> Script:
@@ -112,11 +139,11 @@ def _script(seconds: float | None, captures: tuple[Path, ...], speed: float | No
     return script
 
 
-async def _until_interrupted(script: Script, show: Show) -> Outcome | None:
+async def _until_interrupted(script: Script, show: Show, screen: Screen | None) -> Outcome | None:
     """The outcome, or None where a signal ended it before."""
     outcome: Outcome | None = None
     scope = trio.CancelScope()
     async with cancelled_by_signals(scope):
         with scope:
-            outcome = await perform(script, show=show)
+            outcome = await perform(script, show=show, screen=screen)
     return outcome

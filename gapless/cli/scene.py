@@ -16,6 +16,8 @@ _RECORDED: Final = "trade"
 
 CONFIG: Final = NetworkConfig(
     ws_idle_timeout=2.0,
+    # A handshake that stalls is given up while one watches.
+    attempt_timeout=5.0,
     heartbeat_interval=5.0,
     heartbeat_timeout=2.0,
     # Jitter up to a second: the story has a time to keep. Two attempts are a second apart in any case.
@@ -91,6 +93,8 @@ class Scene:
     controller: ConnectionController
     tally: Tally
     exchange: ExchangeSimulator
+    url: str = ""
+    """Of the dashboard, where there is one."""
 
 
 Show: TypeAlias = Callable[[Scene], Awaitable[NoReturn]]

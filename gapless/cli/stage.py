@@ -1,7 +1,8 @@
 """Runs a demo: an exchange on loopback, a controller that is its client, the story, and the check at the end."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -9,12 +10,13 @@ from typing import Final
 import trio
 
 from gapless.cli.oracle import Observed, Terms, Verdict, judge
+from gapless.cli.page import Control, Page, Shown
 from gapless.cli.record import record_of
 from gapless.cli.scene import CONFIG, SILENCE_MAX_S, Scene, Script, Show
 from gapless.cli.story import Story, until
 from gapless.cli.tally import Tally
 from gapless.cli.witness import SilenceWatch, StolenTime, Wire
-from gapless.controller import ConnectionController, State, open_controller
+from gapless.controller import ConnectionController, State, Stream, open_controller
 from gapless.controller.transports import TrioWebsocketTransport
 from gapless.simulator import ExchangeSimulator, serve_exchange
 from gapless.simulator.generator import steadily
@@ -35,7 +37,25 @@ class Outcome:
     seconds: float
 
 
-async def perform(script: Script, *, show: Show, wall_clock: Callable[[], float] | None = None) -> Outcome:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screen:
+    """The dashboard of a demo.
+
+    Attributes:
+        page: where it is served.
+        announce: told its URL.
+        stay: told the outcome when the demo is over; then exchange and page go on until cancelled, with the buttons.
+            None: the demo's end is the page's.
+    """
+
+    page: Page
+    announce: Callable[[str], None]
+    stay: Callable[[Outcome], None] | None = None
+
+
+async def perform(
+    script: Script, *, show: Show, wall_clock: Callable[[], float] | None = None, screen: Screen | None = None
+) -> Outcome:
     """Play the demo to its end. ``show`` runs beside it and is cancelled at the end.
 
     Raises:
@@ -48,27 +68,49 @@ async def perform(script: Script, *, show: Show, wall_clock: Callable[[], float]
     tally, stolen = Tally(streams), StolenTime()
     wire = Wire(TrioWebsocketTransport(message_size_max=CONFIG.message_size_max))
     watch = SilenceWatch(wire, stolen)
-    async with (
-        serve_exchange(exchange) as endpoints,
-        trio.open_nursery() as nursery,
-        open_controller(
-            ws_url=endpoints.ws_url,
-            rest_url=endpoints.rest_url,
-            streams=streams,
-            config=CONFIG,
-            session_id=SESSION_ID,
-            transport=wire,
-            random=Random(script.seed),  # noqa: S311 (a run must be repeatable)
-            wall_clock=clock,
-            on_state_change=watch.on_state_change,
-        ) as controller,
-    ):
+
+    def outcome_of(story: Story) -> Outcome:
+        verdict = judge(
+            record_of(exchange, SESSION_ID, streams),
+            Observed(events=tally.events, silences=watch.silences),
+            Terms(
+                failures=story.required,
+                silence_max_s=SILENCE_MAX_S,
+                requests_per_s_max=CONFIG.rate_limit_requests,
+            ),
+        )
+        return Outcome(verdict=verdict, tally=tally, seconds=trio.current_time() - began_at)
+
+    async with AsyncExitStack() as stack:
+        endpoints = await stack.enter_async_context(serve_exchange(exchange))
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        shown = None if screen is None else await stack.enter_async_context(_opened(screen, streams, clock))
+        controller = await stack.enter_async_context(
+            open_controller(
+                ws_url=endpoints.ws_url,
+                rest_url=endpoints.rest_url,
+                streams=streams,
+                config=CONFIG,
+                session_id=SESSION_ID,
+                transport=wire,
+                http=None if shown is None else shown.http,
+                random=Random(script.seed),  # noqa: S311 (a run must be repeatable)
+                wall_clock=clock,
+                on_state_change=watch.on_state_change,
+            )
+        )
         story = Story(
             exchange,
             session_id=SESSION_ID,
             length_s=script.story_s,
             wait_whole=lambda: controller.wait_for(State.CONNECTED),
         )
+        url = ""
+        if screen is not None and shown is not None:
+            control = Control(rest_url=endpoints.rest_url, session_id=SESSION_ID)
+            url = await stack.enter_async_context(shown.served(controller, control=control if screen.stay else None))
+            screen.announce(url)
+            nursery.start_soon(shown.follow, story.told)
         scene = Scene(
             script=script,
             began_at=began_at,
@@ -77,22 +119,31 @@ async def perform(script: Script, *, show: Show, wall_clock: Callable[[], float]
             controller=controller,
             tally=tally,
             exchange=exchange,
+            url=url,
         )
         nursery.start_soon(stolen.measure)
-        nursery.start_soon(_consume, controller, tally)
-        nursery.start_soon(show, scene)
-        await _play(scene)
+        nursery.start_soon(_consume, controller, tally, shown)
+        async with trio.open_nursery() as viewers:
+            viewers.start_soon(show, scene)
+            await _play(scene)
+            viewers.cancel_scope.cancel()
+        if screen is not None and screen.stay is not None and shown is not None:
+            screen.stay(outcome_of(story))
+            exchange.issued.forget_payloads()
+            tally.forget()
+            shown.release()
+            while True:  # a recorded market begins again when it is over
+                await _open_market(script, exchange)
         nursery.cancel_scope.cancel()
-    verdict = judge(
-        record_of(exchange, SESSION_ID, streams),
-        Observed(events=tally.events, silences=watch.silences),
-        Terms(
-            failures=story.required,
-            silence_max_s=SILENCE_MAX_S,
-            requests_per_s_max=CONFIG.rate_limit_requests,
-        ),
+    return outcome_of(story)
+
+
+def _opened(
+    screen: Screen, streams: Sequence[Stream], clock: Callable[[], float]
+) -> AbstractAsyncContextManager[Shown]:
+    return Shown.opened(
+        screen.page, streams, has_buttons=screen.stay is not None, timeout_s=CONFIG.rest_timeout, clock=clock
     )
-    return Outcome(verdict=verdict, tally=tally, seconds=trio.current_time() - began_at)
 
 
 async def _play(scene: Scene) -> None:
@@ -112,9 +163,11 @@ async def _play(scene: Scene) -> None:
         await until(lambda: _is_repaired(scene))
 
 
-async def _consume(controller: ConnectionController, tally: Tally) -> None:
+async def _consume(controller: ConnectionController, tally: Tally, shown: Shown | None) -> None:
     async for batch in controller.batches():
         tally.add(batch)
+        if shown is not None:
+            shown.enter(batch)
 
 
 async def _open_market(script: Script, exchange: ExchangeSimulator) -> None:

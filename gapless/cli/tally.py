@@ -52,6 +52,11 @@ class Tally:
             if self.keep:
                 self.events.append(event)
 
+    def forget(self) -> None:
+        """Drop the events that were kept, and keep none from now on."""
+        self.keep = False
+        self.events.clear()
+
     def _count_data(self, event: MarketData) -> None:
         each = self.by_stream[Stream(event.channel, event.symbol)]
         each.delivered += 1

@@ -55,6 +55,8 @@ def picture(scene: Scene, height: int) -> RenderableType:
         ),
         title=f"gapless demo  {elapsed_s:5.1f} s of {scene.script.story_s:.0f} s",
         title_align="left",
+        subtitle=scene.url or None,
+        subtitle_align="left",
     )
 
 

@@ -11,7 +11,7 @@ from gapless.controller import (
     StreamRejected,
 )
 from gapless.dashboard.chronicle import ITEMS_MAX, TRANSITIONS_MAX, Chronicle
-from gapless.dashboard.open_gaps import OPEN_MAX
+from gapless.dashboard.open_gaps import OPEN_MAX, OpenGaps
 from gapless.dashboard.texts import TEXT_LENGTH_MAX
 from gapless.dashboard.wire import ItemWire
 from gapless.states import State, Trigger
@@ -178,3 +178,11 @@ def test_everything_is_bounded() -> None:
     assert len(chronicle.items_newer_than(-1)) == ITEMS_MAX
     chronicle.enter(filled(9_999, 0, 6 * OPEN_MAX), 9_999)
     assert None not in ends(chronicle)
+
+
+def test_open_gaps_are_bounded() -> None:
+    gaps = OpenGaps()
+    for number in range(2 * OPEN_MAX):
+        gaps.found(("ticker", SYMBOL), number, 2 * number, 2 * number)
+    assert gaps.closed(("ticker", SYMBOL), 0, None) == list(range(OPEN_MAX, 2 * OPEN_MAX))
+    assert gaps.all_closed(("ticker", SYMBOL)) == []

@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 UV     := $(shell command -v uv 2>/dev/null)
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup demo test torture prove lint types packaging check diagrams clean
+.PHONY: help setup demo test torture browser long prove lint types packaging check diagrams clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,13 @@ prove: $(STAMP)  ## the full sizes, for hours: thousands of worlds, and every pl
 	$(BIN)/gapless torture --seeds 0:5000 --hours 0.25 --rate 0.2 --set ws_idle_timeout=60 --json
 	$(BIN)/python -m tests.torture.find_bugs --seeds 0:100
 
+# Torture computes, a browser waits: together they take little longer than the longer one.
+long: $(STAMP)  ## torture and browser, side by side
+	$(BIN)/python -m pytest -q -rs -m 'torture or browser' -n 3 --dist worksteal tests/torture tests/browser
+
+browser: $(STAMP)  ## the dashboard's page in a headless Chromium; skipped, and said, where there is none
+	$(BIN)/python -m pytest -q -rs -m browser -n 2 --dist worksteal tests/browser
+
 lint: $(STAMP)  ## ruff: rules and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -53,7 +60,7 @@ types: $(STAMP)  ## mypy --strict and pyright over code and tests
 packaging: $(STAMP)  ## the wheel holds every package, and works outside the checkout
 	$(BIN)/python -m pytest -q -m packaging tests/test_packaging.py
 
-check: lint types test torture packaging  ## all that CI runs
+check: lint types test long packaging  ## all that CI runs
 
 diagrams: $(STAMP)  ## render the state diagrams anew
 	$(BIN)/gapless diagram --write

@@ -22,7 +22,11 @@ export function candleData(bars, interval, from = 0) {
 }
 
 export function volumeData(bars, colours, from = 0) {
-  return bars.slice(from).map((bar) => ({ time: bar.t, value: Number.isFinite(bar.v) ? bar.v : 0, color: bar.c >= bar.o ? colours.volumeUp : colours.volumeDown }));
+  return bars.slice(from).map((bar) => ({
+    time: bar.t,
+    value: Number.isFinite(bar.v) ? bar.v : 0,
+    color: bar.c >= bar.o ? colours.volumeUp : colours.volumeDown,
+  }));
 }
 
 /* So many bars apart from each other, words under marks do not overlap. */
@@ -42,10 +46,23 @@ export function markerData(bars, colours) {
   bars.forEach((bar, index) => {
     const isRest = bar.over_rest > 0;
     if (bar.lost) {
-      markers.push({ time: bar.t, position: "aboveBar", shape: "arrowDown", color: colours.lost, text: say("LOST", !wasLost, index) });
+      markers.push({
+        time: bar.t,
+        position: "aboveBar",
+        shape: "arrowDown",
+        color: colours.lost,
+        text: say("LOST", !wasLost, index),
+      });
     }
     if (isRest) {
-      markers.push({ time: bar.t, position: "belowBar", shape: "circle", size: 0.5, color: colours.rest, text: say("REST", !wasRest, index) });
+      markers.push({
+        time: bar.t,
+        position: "belowBar",
+        shape: "circle",
+        size: 0.5,
+        color: colours.rest,
+        text: say("REST", !wasRest, index),
+      });
     }
     wasRest = isRest;
     wasLost = bar.lost;

@@ -29,13 +29,25 @@ export class Chart {
       layout: { attributionLogo: false, fontSize: 11, fontFamily: getComputedStyle(document.body).fontFamily },
       crosshair: { mode: library.CrosshairMode.Normal },
       rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.1, bottom: 0.25 } },
-      timeScale: { borderVisible: false, timeVisible: true, secondsVisible: true, rightOffset: 3, barSpacing: 9, minBarSpacing: 1,
-        tickMarkFormatter: (at) => clock(at) },
+      timeScale: {
+        borderVisible: false,
+        timeVisible: true,
+        secondsVisible: true,
+        rightOffset: 3,
+        barSpacing: 9,
+        minBarSpacing: 1,
+        tickMarkFormatter: (at) => clock(at),
+      },
       localization: { locale: "en-US", timeFormatter: (at) => clock(at) },
       handleScroll: { vertTouchDrag: false },
     });
     this.candles = this.chart.addSeries(library.CandlestickSeries, { borderVisible: true, priceLineStyle: 2 });
-    this.volume = this.chart.addSeries(library.HistogramSeries, { priceScaleId: "", priceLineVisible: false, lastValueVisible: false, priceFormat: { type: "volume" } });
+    this.volume = this.chart.addSeries(library.HistogramSeries, {
+      priceScaleId: "",
+      priceLineVisible: false,
+      lastValueVisible: false,
+      priceFormat: { type: "volume" },
+    });
     this.volume.priceScale().applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
     this.markers = library.createSeriesMarkers(this.candles, []);
     this.chart.subscribeCrosshairMove((move) => {
@@ -49,13 +61,21 @@ export class Chart {
   paint() {
     const style = getComputedStyle(document.documentElement);
     const c = {};
-    for (const name of COLOURS) c[name.replace(/-(.)/, (_, letter) => letter.toUpperCase())] = style.getPropertyValue(`--${name}`).trim();
+    for (const name of COLOURS)
+      c[name.replace(/-(.)/, (_, letter) => letter.toUpperCase())] = style.getPropertyValue(`--${name}`).trim();
     this.colours = c;
     this.chart.applyOptions({
       layout: { background: { type: "solid", color: c.panel }, textColor: c.muted },
       grid: { vertLines: { color: c.line }, horzLines: { color: c.line } },
     });
-    this.candles.applyOptions({ upColor: c.panel, borderUpColor: c.up, wickUpColor: c.up, downColor: c.down, borderDownColor: c.down, wickDownColor: c.down });
+    this.candles.applyOptions({
+      upColor: c.panel,
+      borderUpColor: c.up,
+      wickUpColor: c.up,
+      downColor: c.down,
+      borderDownColor: c.down,
+      wickDownColor: c.down,
+    });
     this.drawn.symbol = null;
     this.update();
   }
@@ -83,7 +103,11 @@ export class Chart {
   /* The tabs are the symbols with prices, in the order of the streams, and whatever else has candles. */
   choose() {
     const { candles, streams } = this.store;
-    const names = new Set(streams.filter((one) => candles.has(one.symbol) || (one.symbol && one.last_price !== null)).map((one) => one.symbol));
+    const names = new Set(
+      streams
+        .filter((one) => candles.has(one.symbol) || (one.symbol && one.last_price !== null))
+        .map((one) => one.symbol),
+    );
     for (const symbol of candles.keys()) names.add(symbol);
     this.tabs.show(Array.from(names));
     return this.tabs.selected;
@@ -124,12 +148,26 @@ export class Chart {
   readout() {
     const bars = this.drawn.series?.bars ?? [];
     const bar = (this.hovered === null ? undefined : bars.find((one) => one.t === this.hovered)) ?? bars.at(-1);
-    const text = bar === undefined ? "" : [
-      clock(bar.t), `O ${price(bar.o)}`, `H ${price(bar.h)}`, `L ${price(bar.l)}`, `C ${price(bar.c)}`,
-      `${count(bar.n)} points`, ...(bar.over_rest > 0 ? [`${count(bar.over_rest)} over REST`] : []), ...(bar.lost ? ["continuity lost"] : []),
-    ].join("  ");
+    const text =
+      bar === undefined
+        ? ""
+        : [
+            clock(bar.t),
+            `O ${price(bar.o)}`,
+            `H ${price(bar.h)}`,
+            `L ${price(bar.l)}`,
+            `C ${price(bar.c)}`,
+            `${count(bar.n)} points`,
+            ...(bar.over_rest > 0 ? [`${count(bar.over_rest)} over REST`] : []),
+            ...(bar.lost ? ["continuity lost"] : []),
+          ].join("  ");
     setText(byId("candle-readout"), text);
     setText(byId("chart-scale"), bar === undefined ? "" : `${duration(this.store.interval)} candles over volume`);
-    byId("chart-panel").setAttribute("aria-label", bar === undefined ? "Candlestick chart: no data yet" : `Candlestick chart of ${word(this.drawn.symbol)}: ${summary(bars)}`);
+    byId("chart-panel").setAttribute(
+      "aria-label",
+      bar === undefined
+        ? "Candlestick chart: no data yet"
+        : `Candlestick chart of ${word(this.drawn.symbol)}: ${summary(bars)}`,
+    );
   }
 }

@@ -32,7 +32,10 @@ export class Diagram {
     }
     byId("diagram").replaceChildren(compact);
     byId("diagram-whole").replaceChildren(whole);
-    this.copies = [[compact, ""], [whole, "whole_"]];
+    this.copies = [
+      [compact, ""],
+      [whole, "whole_"],
+    ];
     this.shown = "";
   }
 
@@ -58,7 +61,7 @@ export class Diagram {
       setAttribute(byId("diagram"), "aria-label", `State diagram; now in ${word(state.name)}`);
     }
     const [spent, known] = timeSpent(store, now);
-    const width = known > store.span - 1 ? duration(store.span) : span(known);
+    const width = known > store.span - 1 ? duration(store.span) : `${Math.floor(known)} s`;
     for (const [name, seconds] of spent) {
       const share = seconds / Math.max(known, 1e-9);
       const node = this.copies[0]?.[0].querySelector(`#state_${name} .share`);
@@ -67,23 +70,29 @@ export class Diagram {
   }
 
   facts({ state }, now) {
-    const last = state.before === null ? "No transition yet"
-      : `${word(state.before)} → ${word(state.name)} by ${word(state.trigger)} at ${clock(state.since, true)}: ${word(state.reason, 120)}`;
+    const last =
+      state.before === null
+        ? "No transition yet"
+        : `${word(state.before)} → ${word(state.name)} by ${word(state.trigger)} at ${clock(state.since, true)}: ${word(state.reason, 120)}`;
     setText(byId("last-transition"), last);
     setText(byId("generation"), String(state.generation));
-    const wait = state.retry_at === null ? "none is due" : state.retry_at > now ? `in ${span(state.retry_at - now)}` : "due";
+    const wait =
+      state.retry_at === null ? "none is due" : state.retry_at > now ? `in ${span(state.retry_at - now)}` : "due";
     setText(byId("retry"), wait);
   }
 }
 
 /* Inline styles are not allowed by this page's policy: the gradients' stops say their colours by attributes instead. */
 function withoutStyles(text) {
-  return text.replace(/ style="stop-color:([^;"]*);stop-opacity:([^;"]*);?"/g, ' stop-color="$1" stop-opacity="$2"').replace(/ style="[^"]*"/g, "");
+  return text
+    .replace(/ style="stop-color:([^;"]*);stop-opacity:([^;"]*);?"/g, ' stop-color="$1" stop-opacity="$2"')
+    .replace(/ style="[^"]*"/g, "");
 }
 
 function plain(root) {
   for (const node of [root, ...root.querySelectorAll("*")]) {
-    for (const { name } of Array.from(node.attributes)) if (name.startsWith("on") || name.endsWith("href")) node.removeAttribute(name);
+    for (const { name } of Array.from(node.attributes))
+      if (name.startsWith("on") || name.endsWith("href")) node.removeAttribute(name);
   }
   root.removeAttribute("width");
   root.removeAttribute("height");
@@ -115,7 +124,8 @@ function timeSpent({ state, transitions, span: width }, now) {
     if (spent.has(name)) spent.set(name, spent.get(name) + Math.max(0, end - Math.max(from, start)));
     end = Math.min(end, Math.max(from, start));
   };
-  for (let index = transitions.length - 1; index >= 0 && end > start; index -= 1) add(transitions[index].after, transitions[index].at);
+  for (let index = transitions.length - 1; index >= 0 && end > start; index -= 1)
+    add(transitions[index].after, transitions[index].at);
   if (transitions.length === 0) add(state.name, state.since);
   return [spent, now - end];
 }

@@ -67,14 +67,18 @@ export class Table {
     this.body = table.tBodies[0];
     this.emptyRow = make("tr", { class: "none" }, make("td", { colspan: names.length }, empty));
     const numeric = Array.from(table.tHead.rows[0].cells, (cell) => cell.classList.contains("num"));
-    this.rows = new KeyedRows(this.body, () => {
-      const cells = {};
-      const node = make("tr");
-      names.forEach((name, index) => {
-        cells[name] = node.appendChild(make("td", { class: numeric[index] ? `num ${name}` : name }));
-      });
-      return { node, cells };
-    }, (row, entry) => fill(row.cells, entry, row.node));
+    this.rows = new KeyedRows(
+      this.body,
+      () => {
+        const cells = {};
+        const node = make("tr");
+        names.forEach((name, index) => {
+          cells[name] = node.appendChild(make("td", { class: numeric[index] ? `num ${name}` : name }));
+        });
+        return { node, cells };
+      },
+      (row, entry) => fill(row.cells, entry, row.node),
+    );
     this.body.append(this.emptyRow);
   }
 

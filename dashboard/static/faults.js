@@ -45,8 +45,17 @@ export class Faults {
     const steps = make("ol", { class: "steps", "aria-label": "Expected states" });
     for (const state of fault.expect) steps.append(make("li", { "data-state": word(state) }, word(state)));
     const help = make("span", {}, make("strong", {}, word(fault.label, 60)), `: ${word(fault.help, 300)}`);
-    const detail = make("div", { class: "fault-detail", id: `fault-detail-${index}` }, help, make("div", { class: "expect" }, "Expect ", steps));
-    const button = make("button", { type: "button", "aria-describedby": detail.id, "data-phase": "idle" }, word(fault.label, 60));
+    const detail = make(
+      "div",
+      { class: "fault-detail", id: `fault-detail-${index}` },
+      help,
+      make("div", { class: "expect" }, "Expect ", steps),
+    );
+    const button = make(
+      "button",
+      { type: "button", "aria-describedby": detail.id, "data-phase": "idle" },
+      word(fault.label, 60),
+    );
     button.dataset.fault = fault.name;
     button.addEventListener("click", () => this.press(fault, button, detail));
     for (const kind of ["pointerenter", "focus"]) button.addEventListener(kind, () => this.reveal(detail));
@@ -101,11 +110,20 @@ export class Faults {
     if (seen !== done) {
       this.watched.done = seen;
       detail.querySelectorAll("li").forEach((step, index) => setData(step, "seen", String(index < seen)));
-      const rest = fault.expect.slice(seen).map((state) => word(state)).join(", then ");
-      setText(this.status, `“${word(fault.label, 60)}” pressed. ${seen === 0 ? "Expect" : `Seen: ${word(fault.expect[seen - 1])}. Still to come:`} ${rest}`);
+      const rest = fault.expect
+        .slice(seen)
+        .map((state) => word(state))
+        .join(", then ");
+      setText(
+        this.status,
+        `“${word(fault.label, 60)}” pressed. ${seen === 0 ? "Expect" : `Seen: ${word(fault.expect[seen - 1])}. Still to come:`} ${rest}`,
+      );
     }
     if (seen === fault.expect.length) {
-      setText(this.status, `“${word(fault.label, 60)}”: ${seen === 1 && isUnmoved ? "no transition was needed" : "all expected states seen"}, within ${span(this.clock() - at)}.`);
+      setText(
+        this.status,
+        `“${word(fault.label, 60)}”: ${seen === 1 && isUnmoved ? "no transition was needed" : "all expected states seen"}, within ${span(this.clock() - at)}.`,
+      );
       this.end("seen");
     } else if (this.clock() - at > WAIT_MAX_S) {
       setText(this.status, `“${word(fault.label, 60)}”: not all expected states came within ${span(WAIT_MAX_S)}.`);

@@ -34,7 +34,8 @@ export class Header {
   tick(now) {
     const { state, revision } = this.store;
     if (revision < 0) return;
-    const wait = state.retry_at !== null && state.retry_at > now ? `, next attempt in ${span(state.retry_at - now)}` : "";
+    const wait =
+      state.retry_at !== null && state.retry_at > now ? `, next attempt in ${span(state.retry_at - now)}` : "";
     setText(byId("state-since"), `for ${span(now - state.since)}${wait}`);
   }
 

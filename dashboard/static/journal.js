@@ -30,9 +30,17 @@ function entries({ transitions, items }, now) {
   for (const one of transitions.slice(-ROWS_MAX)) {
     const wait = one.retry_in_s === null ? "" : `; next attempt in ${span(one.retry_in_s)}`;
     const what = `${word(one.before)} → ${word(one.after)} by ${word(one.trigger)}${one.unverified ? " (unverified)" : ""}: ${word(one.reason, 200)} (generation ${one.generation})${wait}`;
-    all.push({ key: `t${one.at}/${one.before}/${one.after}`, at: one.at, code: "state", kind: "state", state: word(one.after), what });
+    all.push({
+      key: `t${one.at}/${one.before}/${one.after}`,
+      at: one.at,
+      code: "state",
+      kind: "state",
+      state: word(one.after),
+      what,
+    });
   }
-  for (const item of items.values()) all.push({ key: `i${item.id}`, at: item.at, code: word(item.kind, 24), kind: kindOf(item).name, item });
+  for (const item of items.values())
+    all.push({ key: `i${item.id}`, at: item.at, code: word(item.kind, 24), kind: kindOf(item).name, item });
   all.sort((one, other) => one.at - other.at);
   const grouped = [];
   for (const entry of all) {
@@ -42,7 +50,10 @@ function entries({ transitions, items }, now) {
       last.until = entry.at;
     } else grouped.push(entry.code === "rest" ? { ...entry, requests: 1, until: entry.at } : entry);
   }
-  return grouped.slice(-ROWS_MAX).reverse().map((entry) => [entry.key, { ...entry, what: words(entry, now) }]);
+  return grouped
+    .slice(-ROWS_MAX)
+    .reverse()
+    .map((entry) => [entry.key, { ...entry, what: words(entry, now) }]);
 }
 
 function words(entry, now) {

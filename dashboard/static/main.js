@@ -80,13 +80,27 @@ setInterval(tick, TICK_MS);
 
 /* For tests in a browser: to read, never to change. */
 window.gaplessPage = Object.freeze({
-  get revision() { return store.revision; },
-  get run() { return store.run; },
-  get connected() { return feed.connected === true; },
-  get state() { return store.state.name; },
-  get symbols() { return Array.from(store.candles.keys()); },
+  get revision() {
+    return store.revision;
+  },
+  get run() {
+    return store.run;
+  },
+  get connected() {
+    return feed.connected === true;
+  },
+  get state() {
+    return store.state.name;
+  },
+  get symbols() {
+    return Array.from(store.candles.keys());
+  },
   candles: (symbol) => structuredClone(store.candles.get(symbol)?.bars ?? []),
   transitions: () => structuredClone(store.transitions),
   items: () => Array.from(store.items.values(), (item) => structuredClone(item)),
-  sizes: () => ({ transitions: store.transitions.length, items: store.items.size, nodes: document.querySelectorAll("*").length }),
+  sizes: () => ({
+    transitions: store.transitions.length,
+    items: store.items.size,
+    nodes: document.querySelectorAll("*").length,
+  }),
 });

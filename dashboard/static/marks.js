@@ -10,7 +10,10 @@ const GAP_ROW = 6;
 
 /* Lanes from the top: name, what stands in it, height. */
 const LANES = [
-  ["gaps", "Gaps", GAP_ROWS * GAP_ROW + 3], ["outcome", "Outcomes", 16], ["rest", "REST requests", 18], ["link", "Connection", 16],
+  ["gaps", "Gaps", GAP_ROWS * GAP_ROW + 3],
+  ["outcome", "Outcomes", 16],
+  ["rest", "REST requests", 18],
+  ["link", "Connection", 16],
   ["fault", "Faults", 18],
 ];
 
@@ -24,7 +27,10 @@ export const KINDS = new Map([
   ["rate_limited", { lane: "rest", name: "429 or 418", shape: "M0,-5.5L4.5,0L0,5.5L-4.5,0Z" }],
   ["attempt", { lane: "link", name: "attempt", shape: "M0,-4.5L4.5,4H-4.5Z" }],
   ["reset", { lane: "link", name: "ids began anew", shape: "M-3.5,-3.5H3.5V3.5H-3.5Z" }],
-  ["rejected", { lane: "link", name: "stream rejected", shape: "M-4,0A4,4 0 1 0 4,0A4,4 0 1 0 -4,0M-2.8,2.8L2.8,-2.8" }],
+  [
+    "rejected",
+    { lane: "link", name: "stream rejected", shape: "M-4,0A4,4 0 1 0 4,0A4,4 0 1 0 -4,0M-2.8,2.8L2.8,-2.8" },
+  ],
   ["gave_up", { lane: "link", name: "gave up", shape: "M-4,-4H4V4H-4ZM-4,-4L4,4M-4,4L4,-4" }],
   ["snapshot", { lane: "outcome", name: "snapshot", shape: "M-3.5,2H3.5M-3.5,-2H3.5" }],
   ["fault", { lane: "fault", name: "fault", shape: "M-2,7V-6H6L4,-3L6,0H-2" }],
@@ -55,10 +61,12 @@ export function bands(transitions, state, since, firstItemAt) {
     if (one.before === one.after && result.length > 0) continue;
     const last = result.at(-1);
     if (last !== undefined) last.end = one.at;
-    else if (firstItemAt < one.at) result.push({ key: "first", state: one.before, start: firstItemAt, end: one.at, transition: null });
+    else if (firstItemAt < one.at)
+      result.push({ key: "first", state: one.before, start: firstItemAt, end: one.at, transition: null });
     result.push({ key: `${one.at}/${one.after}`, state: one.after, start: one.at, end: null, transition: one });
   }
-  if (result.length === 0 && state !== "") result.push({ key: "first", state, start: since, end: null, transition: null });
+  if (result.length === 0 && state !== "")
+    result.push({ key: "first", state, start: since, end: null, transition: null });
   return result;
 }
 
@@ -75,13 +83,23 @@ export function itemWords(item, now) {
   if (item.stream !== null) parts.push(word(item.stream));
   const text = withoutKind(word(item.text, 200), item);
   if (text !== "" && text !== "–") parts.push(text);
-  if (item.start !== null && item.start !== undefined && !text.includes(count(item.start)) && !text.includes(String(item.start))) {
+  if (
+    item.start !== null &&
+    item.start !== undefined &&
+    !text.includes(count(item.start)) &&
+    !text.includes(String(item.start))
+  ) {
     parts.push(`ids ${range(item.start, item.end)}`);
   }
   if (item.kind === "gap") {
-    parts.push(item.ended_at === null ? `open for ${span(now - item.at)}` : `closed after ${span(item.ended_at - item.at)}`);
+    parts.push(
+      item.ended_at === null ? `open for ${span(now - item.at)}` : `closed after ${span(item.ended_at - item.at)}`,
+    );
   }
-  if (item.kind === "attempt") parts.push(item.ended_at === null ? `under way for ${span(now - item.at)}` : `took ${span(item.ended_at - item.at)}`);
+  if (item.kind === "attempt")
+    parts.push(
+      item.ended_at === null ? `under way for ${span(now - item.at)}` : `took ${span(item.ended_at - item.at)}`,
+    );
   return parts.join(", ");
 }
 

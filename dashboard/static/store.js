@@ -59,7 +59,11 @@ export class Store {
     if (Array.isArray(picture.balances)) this.balances = picture.balances;
     this.enterTransitions(picture.transitions ?? []);
     const measured = this.heartbeat.points.at(-1)?.[0] ?? -Infinity;
-    append(this.heartbeat.points, (picture.heartbeat?.points ?? []).filter((point) => point[0] > measured), POINTS_MAX);
+    append(
+      this.heartbeat.points,
+      (picture.heartbeat?.points ?? []).filter((point) => point[0] > measured),
+      POINTS_MAX,
+    );
     this.heartbeat.last = picture.heartbeat?.last_s ?? null;
     for (const item of picture.items ?? []) this.items.set(item.id, item);
     this.dropOldItems();
@@ -70,8 +74,15 @@ export class Store {
   /* A whole picture that was asked for may already hold what the next change brings. */
   enterTransitions(more) {
     const last = this.transitions.at(-1)?.at ?? -Infinity;
-    const known = (one) => this.transitions.some((other) => other.at === one.at && other.before === one.before && other.trigger === one.trigger);
-    append(this.transitions, more.filter((one) => one.at > last || (one.at === last && !known(one))), TRANSITIONS_MAX);
+    const known = (one) =>
+      this.transitions.some(
+        (other) => other.at === one.at && other.before === one.before && other.trigger === one.trigger,
+      );
+    append(
+      this.transitions,
+      more.filter((one) => one.at > last || (one.at === last && !known(one))),
+      TRANSITIONS_MAX,
+    );
   }
 
   dropOldItems() {
@@ -114,7 +125,10 @@ function append(list, more, max) {
 }
 
 function sane(bar) {
-  return Number.isSafeInteger(bar.t) && [bar.o, bar.h, bar.l, bar.c].every((value) => Number.isFinite(value) && Math.abs(value) < 1e15);
+  return (
+    Number.isSafeInteger(bar.t) &&
+    [bar.o, bar.h, bar.l, bar.c].every((value) => Number.isFinite(value) && Math.abs(value) < 1e15)
+  );
 }
 
 function correct(bars, bar) {

@@ -14,9 +14,18 @@ const put = (cell, text, title = "") => {
 export class Tables {
   constructor(store) {
     this.store = store;
-    this.streams = new Table(byId("streams"), ["stream", "last-id", "price", "age", "source", "live", "backfilled", "polled", "missing", "lost"],
-      (cells, stream, row) => fillStream(cells, stream, row), "No streams yet");
-    this.orders = new Table(byId("orders"), ["order", "symbol", "side", "type", "quantity", "price", "filled", "status", "updated"], fillOrder, "No orders yet");
+    this.streams = new Table(
+      byId("streams"),
+      ["stream", "last-id", "price", "age", "source", "live", "backfilled", "polled", "missing", "lost"],
+      (cells, stream, row) => fillStream(cells, stream, row),
+      "No streams yet",
+    );
+    this.orders = new Table(
+      byId("orders"),
+      ["order", "symbol", "side", "type", "quantity", "price", "filled", "status", "updated"],
+      fillOrder,
+      "No orders yet",
+    );
     this.balances = new Table(byId("balances"), ["asset", "free", "locked"], fillBalance, "No balances yet");
   }
 
@@ -51,16 +60,40 @@ function fillStream(cells, stream, row) {
   put(cells.stream, name, name);
   put(cells["last-id"], count(stream.last_id), stream.epoch === null ? "" : `epoch ${word(stream.epoch, 40)}`);
   put(cells.price, price(stream.last_price));
-  put(cells.source, isRejected ? `rejected: ${word(stream.rejected, 80)}` : word(stream.last_source, 12), isRejected ? word(stream.rejected, 200) : "");
+  put(
+    cells.source,
+    isRejected ? `rejected: ${word(stream.rejected, 80)}` : word(stream.last_source, 12),
+    isRejected ? word(stream.rejected, 200) : "",
+  );
   setData(cells.source, "source", isRejected ? "REJECTED" : word(stream.last_source, 12));
   put(cells.live, count(stream.live));
   put(cells.backfilled, count(stream.backfilled));
   put(cells.polled, count(stream.polled));
   const gaps = stream.open_gaps.map((gap) => range(gap[0], gap[1]));
-  put(cells.missing, stream.missing === 0 && gaps.length === 0 ? "none" : `${count(stream.missing)}: ${shortened(gaps)}`, gaps.join(", "));
+  put(
+    cells.missing,
+    stream.missing === 0 && gaps.length === 0 ? "none" : `${count(stream.missing)}: ${shortened(gaps)}`,
+    gaps.join(", "),
+  );
   const holes = stream.lost.map(([first, last, reason]) => `${range(first, last)} (${word(reason, 60)})`);
-  put(cells.lost, holes.length === 0 && stream.lost_ids === 0 ? "none" : `${count(stream.lost_ids)}: ${shortened(holes.slice().reverse())}`, holes.join(", "));
-  setData(row, "health", isRejected ? "rejected" : stream.missing > 0 ? "missing" : stream.lost_ids > 0 || holes.length > 0 ? "lost" : "whole");
+  put(
+    cells.lost,
+    holes.length === 0 && stream.lost_ids === 0
+      ? "none"
+      : `${count(stream.lost_ids)}: ${shortened(holes.slice().reverse())}`,
+    holes.join(", "),
+  );
+  setData(
+    row,
+    "health",
+    isRejected
+      ? "rejected"
+      : stream.missing > 0
+        ? "missing"
+        : stream.lost_ids > 0 || holes.length > 0
+          ? "lost"
+          : "whole",
+  );
 }
 
 function shortened(ranges) {

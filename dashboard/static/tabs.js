@@ -9,17 +9,21 @@ export class Tabs {
     this.choose = choose;
     this.names = [];
     this.selected = null;
-    this.rows = new KeyedRows(host, (name) => {
-      const node = make("button", { type: "button", role: "tab", "aria-controls": panelId });
-      node.title = word(name);
-      node.dataset.symbol = name;
-      setText(node, word(name));
-      node.addEventListener("click", () => this.select(name));
-      return { node };
-    }, (row, name) => {
-      setAttribute(row.node, "aria-selected", String(name === this.selected));
-      setAttribute(row.node, "tabindex", name === this.selected ? "0" : "-1");
-    });
+    this.rows = new KeyedRows(
+      host,
+      (name) => {
+        const node = make("button", { type: "button", role: "tab", "aria-controls": panelId });
+        node.title = word(name);
+        node.dataset.symbol = name;
+        setText(node, word(name));
+        node.addEventListener("click", () => this.select(name));
+        return { node };
+      },
+      (row, name) => {
+        setAttribute(row.node, "aria-selected", String(name === this.selected));
+        setAttribute(row.node, "tabindex", name === this.selected ? "0" : "-1");
+      },
+    );
     host.addEventListener("keydown", (event) => this.key(event));
   }
 
@@ -38,7 +42,12 @@ export class Tabs {
   key(event) {
     const here = this.names.indexOf(this.selected);
     const last = this.names.length - 1;
-    const there = { ArrowLeft: here === 0 ? last : here - 1, ArrowRight: here === last ? 0 : here + 1, Home: 0, End: last }[event.key];
+    const there = {
+      ArrowLeft: here === 0 ? last : here - 1,
+      ArrowRight: here === last ? 0 : here + 1,
+      Home: 0,
+      End: last,
+    }[event.key];
     if (there === undefined || last < 0) return;
     event.preventDefault();
     this.select(this.names[there]);

@@ -6,7 +6,11 @@ const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 /* A word from a peer: bounded, without control or direction characters that could disturb the rest of the line. */
 export function word(value, max = SYMBOL_MAX) {
   if (value === null || value === undefined) return "–";
-  const points = Array.from(String(value).slice(0, max * 4).replace(INVISIBLE, "\uFFFD"));
+  const points = Array.from(
+    String(value)
+      .slice(0, max * 4)
+      .replace(INVISIBLE, "\uFFFD"),
+  );
   return points.length > max ? points.slice(0, max - 1).join("") + "…" : points.join("");
 }
 
@@ -15,7 +19,10 @@ const decimals = new Map();
 
 function fixed(places, value) {
   if (!decimals.has(places)) {
-    decimals.set(places, new Intl.NumberFormat("en-US", { minimumFractionDigits: places, maximumFractionDigits: places }));
+    decimals.set(
+      places,
+      new Intl.NumberFormat("en-US", { minimumFractionDigits: places, maximumFractionDigits: places }),
+    );
   }
   return decimals.get(places).format(value);
 }
@@ -51,7 +58,9 @@ export function price(value) {
 export function amount(value) {
   const number = finite(value);
   if (number === null) return value === null || value === undefined ? "–" : word(value, 20);
-  return Math.abs(number) >= 1e12 || (number !== 0 && Math.abs(number) < 1e-8) ? number.toExponential(2) : amounts.format(number);
+  return Math.abs(number) >= 1e12 || (number !== 0 && Math.abs(number) < 1e-8)
+    ? number.toExponential(2)
+    : amounts.format(number);
 }
 
 const two = (number) => String(number).padStart(2, "0");
@@ -83,7 +92,8 @@ export function span(seconds) {
 }
 
 /* A width that was configured, not measured: 5 s, 90 s, 5 min. */
-export const duration = (seconds) => (seconds >= 120 && seconds % 60 === 0 ? `${amount(seconds / 60)} min` : `${amount(seconds)} s`);
+export const duration = (seconds) =>
+  seconds >= 120 && seconds % 60 === 0 ? `${amount(seconds / 60)} min` : `${amount(seconds)} s`;
 
 export function millis(seconds) {
   const value = finite(seconds);
@@ -100,17 +110,27 @@ export function range(first, last) {
 export const ids = (number) => `${count(number)} ${number === 1 ? "id" : "ids"}`;
 
 export const CONDITIONS = new Map([
-  ["RECONNECTING", "attempting"], ["RESYNCING", "repairing"], ["CONNECTED", "healthy"], ["SILENT", "doubtful"], ["REST_FALLBACK", "down"],
+  ["RECONNECTING", "attempting"],
+  ["RESYNCING", "repairing"],
+  ["CONNECTED", "healthy"],
+  ["SILENT", "doubtful"],
+  ["REST_FALLBACK", "down"],
 ]);
 
 const UNPROVEN = new Map([
-  ["RECONNECTING", "No known gap; connecting"], ["RESYNCING", "No known gap; checking"],
-  ["SILENT", "No known gap; verifying the silence"], ["REST_FALLBACK", "No known gap; collecting over REST"],
+  ["RECONNECTING", "No known gap; connecting"],
+  ["RESYNCING", "No known gap; checking"],
+  ["SILENT", "No known gap; verifying the silence"],
+  ["REST_FALLBACK", "No known gap; collecting over REST"],
 ]);
 
 /* The one sentence of the page: [code, sentence, note]. */
 export function wholeness(streams, state) {
-  let missing = 0, lost = 0, open = 0, endless = 0, rejected = 0;
+  let missing = 0,
+    lost = 0,
+    open = 0,
+    endless = 0,
+    rejected = 0;
   for (const stream of streams) {
     missing += stream.missing;
     lost += stream.lost_ids;
@@ -121,12 +141,18 @@ export function wholeness(streams, state) {
   const notes = [];
   if (missing > 0) notes.push(`in ${open} of ${streams.length} streams`);
   if (missing > 0 && lost > 0) notes.push(`${ids(lost)} lost and reported`);
-  if (missing === 0 && lost > 0) notes.push(state === "CONNECTED" ? "reported; all else delivered once" : `reported; ${UNPROVEN.get(state)?.replace("No", "no") ?? "more may be missing"}`);
+  if (missing === 0 && lost > 0)
+    notes.push(
+      state === "CONNECTED"
+        ? "reported; all else delivered once"
+        : `reported; ${UNPROVEN.get(state)?.replace("No", "no") ?? "more may be missing"}`,
+    );
   if (endless > 0) notes.push("one loss has no known end");
   if (rejected > 0) notes.push(`${rejected} ${rejected === 1 ? "stream" : "streams"} rejected`);
   if (missing > 0) return ["filling", `${ids(missing)} missing, being filled`, notes.join("; ")];
   if (lost > 0 || endless > 0) return ["lost", lost > 0 ? `${ids(lost)} lost` : "Continuity lost", notes.join("; ")];
-  if (state === "RECONNECTING" && streams.every((stream) => stream.last_id === null)) return ["unproven", "No data yet; connecting", notes.join("; ")];
+  if (state === "RECONNECTING" && streams.every((stream) => stream.last_id === null))
+    return ["unproven", "No data yet; connecting", notes.join("; ")];
   if (state !== "CONNECTED") return ["unproven", UNPROVEN.get(state) ?? "Not proven whole", notes.join("; ")];
   if (streams.length === 0) return ["unproven", "No streams yet", ""];
   notes.unshift(`every id of ${streams.length} ${streams.length === 1 ? "stream" : "streams"} delivered once`);

@@ -1,34 +1,28 @@
 /* The last minutes, drawn once per mark and then only shifted: a nested SVG whose group moves left as time passes. */
 
 import { byId, draw, make, setAttribute, setText } from "./dom.js";
-import { GAP_HEIGHT, GAP_ROWS, KINDS, ROW, STATES, bandWords, bands, gapY, itemTitle, kindOf, layout } from "./marks.js";
+import { GAP_HEIGHT, GAP_ROWS, KINDS, ROW, STATES, bands, gapY, kindOf, layout } from "./marks.js";
+import { Picker } from "./picking.js";
 import { word } from "./text.js";
 
 const GUTTER = 108;
 const RIGHT = 10;
-const NEAR_PX = 7;
 const YOUNG_S = [60, 120];
 const RULER_S = [5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
 const RULER_MAX = 6;
-const HINT = "Point at a mark, or focus the time line and use the arrow keys.";
 
 export class Timeline {
   constructor(store, clock) {
     this.store = store;
     this.clock = clock;
     this.host = byId("timeline");
-    this.readout = byId("timeline-readout");
     this.width = 0;
     this.nodes = new Map();
     this.bandNodes = new Map();
     this.bands = [];
-    this.selected = null;
     this.demo = null;
     new ResizeObserver(() => this.rebuild()).observe(this.host);
-    this.host.addEventListener("pointermove", (event) => this.select(this.nearest(event), false));
-    this.host.addEventListener("pointerleave", () => this.select(null, false));
-    this.host.addEventListener("blur", () => this.select(null, false));
-    this.host.addEventListener("keydown", (event) => this.key(event));
+    new Picker(this);
   }
 
   /* Everything anew: at the first picture, another width, another run. */
@@ -81,17 +75,21 @@ export class Timeline {
       const name = back === 0 ? "now" : back % 60 === 0 ? `${back / 60} min ago` : `${back} s ago`;
       this.svg.append(draw("path", { class: "tick", d: `M${x},0V${axis}` }));
       const anchor = back === 0 ? "end" : x < GUTTER + 24 ? "start" : "middle";
-      this.svg.append(draw("text", { class: "axis", x: back === 0 ? this.width : x, y: axis + 13, "text-anchor": anchor }, name));
+      this.svg.append(
+        draw("text", { class: "axis", x: back === 0 ? this.width : x, y: axis + 13, "text-anchor": anchor }, name),
+      );
     }
   }
 
   legend() {
     const kinds = Array.from(KINDS).filter(([kind]) => this.demo || kind !== "fault");
-    byId("timeline-legend").replaceChildren(...kinds.map(([kind, { name, shape }]) => {
-      const icon = draw("svg", { width: 18, height: 14, viewBox: "-9 -8 18 16", "aria-hidden": "true" });
-      icon.append(draw("path", { class: `mark ${kind}`, d: shape }));
-      return make("span", {}, icon, name);
-    }));
+    byId("timeline-legend").replaceChildren(
+      ...kinds.map(([kind, { name, shape }]) => {
+        const icon = draw("svg", { width: 18, height: 14, viewBox: "-9 -8 18 16", "aria-hidden": "true" });
+        icon.append(draw("path", { class: `mark ${kind}`, d: shape }));
+        return make("span", {}, icon, name);
+      }),
+    );
   }
 
   /* A run that began a minute ago is not drawn in a corner of five. */
@@ -100,6 +98,10 @@ export class Timeline {
     const began = Math.min(items.values().next().value?.at ?? Infinity, transitions[0]?.at ?? state.since);
     const age = this.clock() - began;
     return YOUNG_S.find((young) => young < span && age < young) ?? span;
+  }
+
+  timeAt(x) {
+    return this.clock() + (x - GUTTER - this.plotWidth) / this.pps;
   }
 
   x(at) {
@@ -118,13 +120,21 @@ export class Timeline {
     const { state, transitions } = this.store;
     const horizon = this.clock() - this.span - 5;
     const firstItemAt = this.store.items.values().next().value?.at ?? Infinity;
-    this.bands = bands(transitions, state.name, state.since, firstItemAt).filter((band) => (band.end ?? Infinity) > horizon);
+    this.bands = bands(transitions, state.name, state.since, firstItemAt).filter(
+      (band) => (band.end ?? Infinity) > horizon,
+    );
     const gone = new Set(this.bandNodes.keys());
     for (const band of this.bands) {
       let node = this.bandNodes.get(band.key);
       if (node === undefined) {
         const row = STATES.indexOf(band.state);
-        node = draw("rect", { class: "band", "data-state": word(band.state), y: (row < 0 ? 0 : row) * ROW + 1, height: ROW - 3, rx: 2 });
+        node = draw("rect", {
+          class: "band",
+          "data-state": word(band.state),
+          y: (row < 0 ? 0 : row) * ROW + 1,
+          height: ROW - 3,
+          rx: 2,
+        });
         this.bandLayer.append(node);
         this.bandNodes.set(band.key, node);
       }
@@ -164,7 +174,14 @@ export class Timeline {
     const known = KINDS.has(item.kind) ? item.kind : "other";
     if (item.kind === "gap") {
       const row = this.gapRow(item);
-      const node = draw("rect", { class: "mark gap", "data-item": item.id, "data-kind": "gap", y: gapY(lane, row), height: GAP_HEIGHT, rx: 1 });
+      const node = draw("rect", {
+        class: "mark gap",
+        "data-item": item.id,
+        "data-kind": "gap",
+        y: gapY(lane, row),
+        height: GAP_HEIGHT,
+        rx: 1,
+      });
       this.markLayer.append(node);
       const entry = { item: null, node, row, y: gapY(lane, row) + GAP_HEIGHT / 2 };
       this.change(entry, item);
@@ -172,7 +189,13 @@ export class Timeline {
     }
     const y = lane.y + lane.height / 2;
     const place = `translate(${this.x(item.at).toFixed(1)} ${y})`;
-    const node = draw("path", { class: `mark ${known}`, "data-item": item.id, "data-kind": known, transform: place, d: kind.shape });
+    const node = draw("path", {
+      class: `mark ${known}`,
+      "data-item": item.id,
+      "data-kind": known,
+      transform: place,
+      d: kind.shape,
+    });
     this.markLayer.append(node);
     if (item.kind !== "fault" || !this.demo) return { item, node, row: -1, y };
     const label = this.faultName(item, y);
@@ -219,52 +242,7 @@ export class Timeline {
     }
     setAttribute(this.group, "transform", `translate(${halves(this.plotWidth - this.x(now))} 0)`);
   }
-
-  nearest(event) {
-    if (this.svg === undefined) return null;
-    const box = this.host.getBoundingClientRect();
-    const y = event.clientY - box.top;
-    const px = event.clientX - box.left - GUTTER - this.plotWidth;
-    const at = this.clock() + px / this.pps;
-    if (y < STATES.length * ROW) return this.bands.find((band) => band.start <= at && at < (band.end ?? Infinity)) ?? null;
-    let best = null;
-    let least = NEAR_PX;
-    for (const entry of this.nodes.values()) {
-      if (Math.abs(entry.y - y) > 9) continue;
-      const end = entry.item.kind === "gap" ? entry.item.ended_at ?? this.clock() : entry.item.at;
-      const away = Math.max(entry.item.at - at, at - end, 0) * this.pps + Math.abs(entry.y - y) / 4;
-      if (away < least) [best, least] = [entry.item, away];
-    }
-    return best;
-  }
-
-  key(event) {
-    const step = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
-    if (step === undefined) return;
-    event.preventDefault();
-    const all = [...this.bands, ...this.store.items.values()].sort((one, other) => startOf(one) - startOf(other));
-    if (all.length === 0) return;
-    const here = this.selected === null ? all.length : all.findIndex((one) => sameMark(one, this.selected));
-    this.select(all[Math.max(0, Math.min(all.length - 1, (here < 0 ? all.length : here) + step))], true);
-  }
-
-  select(mark, byKey) {
-    if (mark === null && !byKey && document.activeElement === this.host && this.selected !== null) return;
-    this.selected = mark;
-    if (mark === null) {
-      setText(this.readout, HINT);
-      setAttribute(this.cursor ?? this.host, "visibility", "hidden");
-      return;
-    }
-    const now = this.clock();
-    setText(this.readout, "state" in mark ? bandWords(mark, now) : itemTitle(mark, now));
-    const x = this.x(Math.max(startOf(mark), now - this.span)).toFixed(1);
-    setAttribute(this.cursor, "d", `M${x},0V${this.plan.axis}`);
-    setAttribute(this.cursor, "visibility", "visible");
-  }
 }
 
 /* Half pixels: less is not seen, and would be drawn anew. */
 const halves = (pixels) => String(Math.round(pixels * 2) / 2);
-const startOf = (mark) => ("state" in mark ? mark.start : mark.at);
-const sameMark = (one, other) => ("state" in one ? "state" in other && one.key === other.key : one.id === other.id);

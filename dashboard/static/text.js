@@ -135,7 +135,7 @@ export function wholeness(streams, state) {
     missing += stream.missing;
     lost += stream.lost_ids;
     open += stream.missing > 0 ? 1 : 0;
-    endless += stream.lost.some((hole) => hole[1] === null) ? 1 : 0;
+    endless += stream.lost.filter((hole) => hole[1] === null).length;
     rejected += stream.rejected === null || stream.rejected === undefined ? 0 : 1;
   }
   const notes = [];
@@ -147,10 +147,15 @@ export function wholeness(streams, state) {
         ? "reported; all else delivered once"
         : `reported; ${UNPROVEN.get(state)?.replace("No", "no") ?? "more may be missing"}`,
     );
-  if (endless > 0) notes.push("one loss has no known end");
+  if (endless > 0) notes.push(`${count(endless)} ${endless === 1 ? "loss has" : "losses have"} no known end`);
   if (rejected > 0) notes.push(`${rejected} ${rejected === 1 ? "stream" : "streams"} rejected`);
   if (missing > 0) return ["filling", `${ids(missing)} missing, being filled`, notes.join("; ")];
-  if (lost > 0 || endless > 0) return ["lost", lost > 0 ? `${ids(lost)} lost` : "Continuity lost", notes.join("; ")];
+  if (lost > 0 || endless > 0)
+    return [
+      "lost",
+      lost > 0 ? `${endless > 0 ? "At least " : ""}${ids(lost)} lost` : "Continuity lost",
+      notes.join("; "),
+    ];
   if (state === "RECONNECTING" && streams.every((stream) => stream.last_id === null))
     return ["unproven", "No data yet; connecting", notes.join("; ")];
   if (state !== "CONNECTED") return ["unproven", UNPROVEN.get(state) ?? "Not proven whole", notes.join("; ")];

@@ -164,11 +164,11 @@ def test_the_same_round_trip_of_a_later_connection_is_a_point_of_its_own() -> No
 
 
 def test_losses_and_resets_reach_the_candles() -> None:
-    drawn = picture(datum(1, 10, 40), datum(2, 10, 40))
-    drawn.enter(lost(5, 41, None, "epoch_ended"))
-    drawn.enter(reset(5))
-    drawn.enter(datum(6, 10, 1, epoch="e-2"))
-    assert [(bar.lost, bar.n) for bar in drawn.whole(NOW).candles[SYMBOL]] == [(True, 1), (True, 1)]
+    drawn = picture(*(datum(second, 10, number, epoch=None) for second, number in ((1, 1), (2, 1), (3, 2))))
+    drawn.enter(lost(5, 3, None, "epoch_ended", epoch=None))
+    drawn.enter(reset(5, None, None))
+    drawn.enter(datum(6, 10, 1, epoch=None))
+    assert [(bar.lost, bar.n) for bar in drawn.whole(NOW).candles[SYMBOL]] == [(True, 2), (True, 1)]
     assert drawn.whole(NOW).counters == {"points_repeated": 1}
 
 
@@ -189,6 +189,16 @@ def test_the_number_of_charted_symbols_is_bounded_and_unsubscribed_ones_make_roo
     drawn.observe(sample(2, freshness={Stream("ticker", "B"): 1.0, Stream("ticker", "C"): 1.0}))
     drawn.enter(datum(3, symbol="C"))
     assert set(drawn.whole(NOW).candles) == {"B", "C"}
+
+
+def test_a_snapshot_of_the_account_replaces_what_it_covers() -> None:
+    drawn = picture(order(1, "gone", 1), balance(1, "EUR", 1.0, 1), snapshot_read(2, "orders", 5, 1))
+    drawn.enter(order(2, "shown", 5, snapshot=True))
+    drawn.enter(snapshot_read(3, "balance", 5, 0))
+    whole = drawn.whole(NOW)
+    assert [each.order_id for each in whole.orders or []] == ["shown"]
+    assert whole.balances == []
+    assert [item.kind for item in whole.items] == ["attempt", "snapshot", "snapshot"]
 
 
 def test_texts_of_a_peer_are_cut_and_otherwise_left_as_they_are() -> None:

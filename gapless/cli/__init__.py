@@ -19,7 +19,7 @@ COMMANDS: Final = {
     "diagram": "Draw the state machine from its transition and activity tables.",
     "settings": "List what --config and --set take: one line for each field.",
     "simulate": "Run an exchange: WebSocket, REST, a market, and failures to switch on.",
-    "timeline": "Draw a run: the lines of watch --json as one picture.",
+    "timeline": "Draw a run: the lines of gapless watch --json as one picture.",
     "torture": "Let everything go wrong in seeded worlds, and hold the controller to its contract.",
     "watch": "Keep streams of an exchange whole, and print every event.",
 }

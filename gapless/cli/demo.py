@@ -40,6 +40,7 @@ Examples:
   gapless demo                          watch it on the terminal
   gapless demo --stay                   then break it yourself: the page has buttons
   gapless demo --headless --json        for a program: the last line of stdout is a JSON object
+  gapless demo --record demo.jsonl      then: gapless timeline demo.jsonl -o demo.svg
   gapless demo --capture trades.gz      recorded trades as the market, 20 times as fast"""
 )
 @click.option(
@@ -53,6 +54,12 @@ Examples:
     "--json", "json_wanted", is_flag=True, help="The last line of stdout is a JSON object; no view, no dashboard."
 )
 @click.option("--port", type=PORT, metavar="P", help="For the dashboard, at 127.0.0.1; by default a free one.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the run as JSON lines, for gapless timeline.",
+)
 @click.option("--stay", is_flag=True, help="After the check, go on with the dashboard and its buttons until Ctrl-C.")
 @click.option(
     "--capture",
@@ -73,6 +80,7 @@ def demo(
     json_wanted: bool,
     port: int | None,
     stay: bool,
+    record: Path | None,
     captures: tuple[Path, ...],
     speed: float | None,
     seed: int,
@@ -94,6 +102,8 @@ def demo(
 
     def conclude(outcome: Outcome) -> None:
         outcomes.append(outcome)
+        if record is not None:
+            _write(outcome, record)
         if json_wanted:
             click.echo(as_json(outcome))
         else:
@@ -118,6 +128,13 @@ def demo(
         raise OneLineError("interrupted; nothing was checked", INTERRUPTED)
     if not outcomes[0].verdict.ok:
         raise OneLineError(f"the contract was broken: {outcomes[0].verdict.violations[0]}")
+
+
+def _write(outcome: Outcome, file: Path) -> None:
+    try:
+        outcome.run.write(file)
+    except OSError as error:
+        raise OneLineError(f"cannot write {file}: {error.strerror}") from None
 
 
 def _script(seconds: float | None, captures: tuple[Path, ...], speed: float | None, seed: int) -> Script:

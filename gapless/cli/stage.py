@@ -12,8 +12,9 @@ import trio
 from gapless.cli.oracle import Observed, Terms, Verdict, judge
 from gapless.cli.page import Control, Page, Shown
 from gapless.cli.record import record_of
+from gapless.cli.run_record import RunRecord
 from gapless.cli.scene import CONFIG, SILENCE_MAX_S, Scene, Script, Show
-from gapless.cli.story import Story, until
+from gapless.cli.story import BEHAVES, Story, until
 from gapless.cli.tally import Tally
 from gapless.cli.witness import SilenceWatch, StolenTime, Wire
 from gapless.controller import ConnectionController, State, Stream, open_controller
@@ -35,6 +36,7 @@ class Outcome:
     verdict: Verdict
     tally: Tally
     seconds: float
+    run: RunRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,12 @@ async def perform(
                 requests_per_s_max=CONFIG.rate_limit_requests,
             ),
         )
-        return Outcome(verdict=verdict, tally=tally, seconds=trio.current_time() - began_at)
+        run = RunRecord(
+            events=tuple(tally.events),
+            faults=[(wall_began_at + at - began_at, text) for at, text in story.told if text != BEHAVES],
+            requests=tuple(each for each in exchange.requests if each.session_id == SESSION_ID),
+        )
+        return Outcome(verdict=verdict, tally=tally, seconds=trio.current_time() - began_at, run=run)
 
     async with AsyncExitStack() as stack:
         endpoints = await stack.enter_async_context(serve_exchange(exchange))

@@ -11,7 +11,7 @@ from typing import Final
 
 import trio
 
-from gapless.simulator.failure_modes import Mode, SelectMode
+from gapless.simulator.failure_modes import FailureMode, Mode, SelectMode
 from gapless.simulator.torture.stage import SESSION, Stage
 
 
@@ -22,22 +22,25 @@ class Fault:
     Attributes:
         name: as ``--faults`` takes it.
         what: what it does, for a reader.
-        strike: does it, for so many seconds.
+        strike: does it, for so many seconds; says whether there was anything to do it to.
     """
 
     name: str
     what: str
-    strike: Callable[[Stage, Random, float], Awaitable[None]]
+    strike: Callable[[Stage, Random, float], Awaitable[bool]]
 
 
 FAULTS: Final[dict[str, Fault]] = {}
 """Name -> fault, in the order of definition."""
 
-_Strike = Callable[[Stage, Random, float], Awaitable[None]]
+_Strike = Callable[[Stage, Random, float], Awaitable[bool]]
 
 
 def fault(strike: _Strike) -> _Strike:
-    """Register a function as a fault class of its name; the first line of its docstring says what it does."""
+    """Register a function as a fault class of its name; the first line of its docstring says what it does.
+
+    It counts where the function says that it acted.
+    """
     name = strike.__name__
     what = (strike.__doc__ or "").splitlines()[0].rstrip(".")
     FAULTS[name] = Fault(name=name, what=what, strike=_counted(name, strike))
@@ -45,9 +48,10 @@ def fault(strike: _Strike) -> _Strike:
 
 
 def _counted(name: str, strike: _Strike) -> _Strike:
-    async def counted(stage: Stage, random: Random, duration_s: float) -> None:
-        stage.struck[name] += 1
-        await strike(stage, random, duration_s)
+    async def counted(stage: Stage, random: Random, duration_s: float) -> bool:
+        has_acted = await strike(stage, random, duration_s)
+        stage.struck[name] += has_acted
+        return has_acted
 
     return counted
 
@@ -75,28 +79,27 @@ def failure(
         stretch: how much longer than others it lasts; some do harm only in the long run.
     """
 
-    async def strike(stage: Stage, random: Random, duration_s: float) -> None:
+    async def strike(stage: Stage, random: Random, duration_s: float) -> bool:
         before = stage.exchange.injected[kind]
-        stage.exchange.failures.switch(kind, mode(random), SESSION)
-        if provoke == "disconnect":
-            stage.exchange.disconnect(SESSION)
-        elif provoke == "gap":
-            await lose_some(stage, random)
-        try:
+        with stage.failing(kind, mode(random)):
+            if provoke == "disconnect":
+                stage.exchange.disconnect(SESSION)
+            elif provoke == "gap":
+                await lose_some(stage, random)
             await trio.sleep(min(stretch * duration_s, longest_s))
-        finally:
-            stage.exchange.failures.switch(kind, None, SESSION)
-            if stage.exchange.injected[kind] > before:
-                stage.struck[name] += 1
+        return stage.exchange.injected[kind] > before
 
-    FAULTS[name] = Fault(name=name, what=what, strike=strike)
+    FAULTS[name] = Fault(name=name, what=what, strike=_counted(name, strike))
+
+
+SILENT: Final = FailureMode(enabled=True, after_messages=0, count=1)
+"""The connection that is open says nothing more, nor does the next one."""
 
 
 async def lose_some(stage: Stage, random: Random) -> None:
     """Make a gap now: a burst of which the middle is lost."""
     stage.market.burst()
-    stage.exchange.failures.switch("drop", SelectMode(enabled=True, probability=1.0), SESSION)
-    stage.market.burst(random.randint(2, 12))
-    await trio.sleep(0.05)
-    stage.exchange.failures.switch("drop", None, SESSION)
+    with stage.failing("drop", SelectMode(enabled=True, probability=1.0)):
+        stage.market.burst(random.randint(2, 12))
+        await trio.sleep(0.05)
     stage.market.burst()

@@ -70,6 +70,7 @@ failure(
     lambda random: SymbolSilentMode(
         enabled=True, symbols=("ETH/USD",), after_messages=0, until=random.choice(("resubscribe", "reconnect"))
     ),
+    stretch=4.0,
 )
 failure(
     "drop",
@@ -124,13 +125,13 @@ failure(
 
 
 @fault
-async def stuck(stage: Stage, random: Random, duration_s: float) -> None:
+async def stuck(stage: Stage, random: Random, duration_s: float) -> bool:
     """The server sends the last message of a stream again and again, and nothing else."""
     exchange, stream = stage.exchange, random.choice(stage.market.streams)
     key, epoch = StreamKey(stream.channel, stream.symbol), exchange.epoch
     last_id = exchange.last_id(key.channel, key.symbol)
     if not last_id:
-        return
+        return False
     again = Frame(
         type="MARKET_DATA",
         text=exchange.issued.payload(epoch, key.channel, key.symbol, last_id),
@@ -139,28 +140,28 @@ async def stuck(stage: Stage, random: Random, duration_s: float) -> None:
     )
     nothing_else = SelectMode(enabled=True, probability=1.0)
     every_s = random.choice((0.2, 1.0, 4.0))
-    exchange.failures.switch("drop", nothing_else, SESSION)
+    repeats = 0
     with trio.move_on_after(stage.idle_s + 2.0 * duration_s):
         while exchange.epoch == epoch:
-            await trio.sleep(every_s)
-            exchange.failures.switch("drop", None, SESSION)
+            with stage.failing("drop", nothing_else):
+                await trio.sleep(every_s)
             for session in exchange.hub.of(SESSION):
                 if key in session.marks:
                     session.send(again)
+                    repeats += 1
             await trio.sleep(0.001)
-            exchange.failures.switch("drop", nothing_else, SESSION)
-    exchange.failures.switch("drop", None, SESSION)
+    return repeats > 0
 
 
 @fault
-async def pings_while_closing(stage: Stage, random: Random, _duration_s: float) -> None:
+async def pings_while_closing(stage: Stage, random: Random, _duration_s: float) -> bool:
     """The server goes on pinging while the client closes."""
-    failures = stage.exchange.failures
-    failures.switch("ping_flood", PingFloodMode(enabled=True, pings_per_s=200), SESSION)
-    await trio.sleep(random.uniform(0.05, 0.5))
-    stage.controller.reconnect("pings while closing")
-    await trio.sleep(random.uniform(0.1, 1.0))
-    failures.switch("ping_flood", None, SESSION)
+    before = stage.exchange.injected["ping_flood"]
+    with stage.failing("ping_flood", PingFloodMode(enabled=True, pings_per_s=200)):
+        await trio.sleep(random.uniform(0.05, 0.5))
+        stage.controller.reconnect("pings while closing")
+        await trio.sleep(random.uniform(0.1, 1.0))
+    return stage.exchange.injected["ping_flood"] > before
 
 
 # -- connections ------------------------------------------------------------------------------------------------------
@@ -209,10 +210,11 @@ failure(
 
 
 @fault
-async def goodbye(stage: Stage, random: Random, _duration_s: float) -> None:
+async def goodbye(stage: Stage, random: Random, _duration_s: float) -> bool:
     """The server announces a planned close, with or without a time to stay away."""
-    stage.exchange.goodbye("maintenance", random.choice((0.0, 3.0, 15.0)), SESSION)
+    sessions = stage.exchange.goodbye("maintenance", random.choice((0.0, 3.0, 15.0)), SESSION)
     await trio.sleep(1.5)
+    return sessions > 0
 
 
 # -- over REST --------------------------------------------------------------------------------------------------------
@@ -284,94 +286,97 @@ failure(
 
 
 @fault
-async def no_snapshots(stage: Stage, random: Random, duration_s: float) -> None:
+async def no_snapshots(stage: Stage, random: Random, duration_s: float) -> bool:
     """Orders and balances change while nobody listens, and cannot be read over REST afterwards."""
-    failures = stage.exchange.failures
-    failures.switch("server_error", ServerErrorMode(enabled=True, paths=("/api/v1/orders", "/api/v1/balance")), SESSION)
-    stage.exchange.disconnect(SESSION)
-    for _ in range(3):
-        stage.exchange.place_order("ETH/USD", "buy", 1.0, random.uniform(1.0, 9.0))
-        stage.exchange.set_balance("ETH", random.uniform(1.0, 9.0))
-    await trio.sleep(20.0 + 4.0 * duration_s)
-    failures.switch("server_error", None, SESSION)
+    if not stage.has_accounts:
+        return False
+    with stage.failing("server_error", ServerErrorMode(enabled=True, paths=("/api/v1/orders", "/api/v1/balance"))):
+        stage.exchange.disconnect(SESSION)
+        for _ in range(3):
+            stage.exchange.place_order("ETH/USD", "buy", 1.0, random.uniform(1.0, 9.0))
+            stage.exchange.set_balance("ETH", random.uniform(1.0, 9.0))
+        await trio.sleep(20.0 + 4.0 * duration_s)
+    return True
 
 
 @fault
-async def silent_in_a_resync(stage: Stage, random: Random, duration_s: float) -> None:
+async def silent_in_a_resync(stage: Stage, random: Random, duration_s: float) -> bool:
     """REST cannot fill a gap, and then the socket falls silent, too."""
-    stage.exchange.failures.switch("server_error", ServerErrorMode(enabled=True), SESSION)
-    await lose_some(stage, random)
-    await trio.sleep(0.05)
-    stage.network.black_hole(Direction.TO_CLIENT, stage.ws_port)
-    await trio.sleep(8.0 + duration_s)
-    stage.network.heal(stage.ws_port)
-    stage.exchange.failures.switch("server_error", None, SESSION)
+    with stage.failing("server_error", ServerErrorMode(enabled=True)):
+        await lose_some(stage, random)
+        await trio.sleep(0.05)
+        with stage.black_hole(Direction.TO_CLIENT, stage.ws_port):
+            await trio.sleep(8.0 + duration_s)
+    return True
 
 
 @fault
-async def many_gaps(stage: Stage, random: Random, _duration_s: float) -> None:
+async def many_gaps(stage: Stage, random: Random, _duration_s: float) -> bool:
     """Every second message is lost while REST cannot help."""
-    failures = stage.exchange.failures
-    failures.switch("server_error", ServerErrorMode(enabled=True), SESSION)
-    failures.switch("drop", SelectMode(enabled=True, every_nth=2), SESSION)
-    for _ in range(random.randint(8, 16)):
-        stage.market.burst(4)
-        await trio.sleep(0.05)
-    failures.switch("drop", None, SESSION)
-    await trio.sleep(1.0)
-    failures.switch("server_error", None, SESSION)
+    before = stage.exchange.injected["drop"]
+    with stage.failing("server_error", ServerErrorMode(enabled=True)):
+        with stage.failing("drop", SelectMode(enabled=True, every_nth=2)):
+            for _ in range(random.randint(8, 16)):
+                stage.market.burst(4)
+                await trio.sleep(0.05)
+        await trio.sleep(1.0)
+    return stage.exchange.injected["drop"] > before
 
 
 # -- the whole exchange -----------------------------------------------------------------------------------------------
 
 
 @fault
-async def restart(stage: Stage, random: Random, _duration_s: float) -> None:
+async def restart(stage: Stage, random: Random, _duration_s: float) -> bool:
     """The exchange restarts: a new epoch, ids from 1, history gone."""
     stage.exchange.restart(random.choice((0.0, 0.0, 1.0, 8.0)))
     await trio.sleep(1.0)
+    return True
 
 
 @fault
-async def restart_twice(stage: Stage, random: Random, _duration_s: float) -> None:
+async def restart_twice(stage: Stage, random: Random, _duration_s: float) -> bool:
     """The exchange restarts, and again before anybody has recovered."""
     stage.exchange.restart(random.choice((0.0, 1.0)))
     await trio.sleep(random.uniform(0.1, 3.0))
     stage.exchange.restart(random.choice((0.0, 2.0)))
     await trio.sleep(1.0)
+    return True
 
 
 @fault
-async def restart_during_backfill(stage: Stage, random: Random, _duration_s: float) -> None:
+async def restart_during_backfill(stage: Stage, random: Random, _duration_s: float) -> bool:
     """The epoch changes while a gap is being filled."""
     slow = SlowReplyMode(enabled=True, delay_s=random.uniform(0.2, 2.0))
-    stage.exchange.failures.switch("slow_reply", slow, SESSION)
-    await lose_some(stage, random)
-    await trio.sleep(random.uniform(0.0, 1.5))
-    stage.exchange.restart(random.choice((0.0, 1.0)))
-    await trio.sleep(1.0)
-    stage.exchange.failures.switch("slow_reply", None, SESSION)
+    with stage.failing("slow_reply", slow):
+        await lose_some(stage, random)
+        await trio.sleep(random.uniform(0.0, 1.5))
+        stage.exchange.restart(random.choice((0.0, 1.0)))
+        await trio.sleep(1.0)
+    return True
 
 
 @fault
-async def clock_skew(stage: Stage, random: Random, duration_s: float) -> None:
+async def clock_skew(stage: Stage, random: Random, duration_s: float) -> bool:
     """The exchange's clock is off and drifts."""
     mode = ClockSkewMode(enabled=True, offset_s=random.choice((-30.0, 5.0, 3600.0)), drift=random.choice((0.0, 0.05)))
-    stage.exchange.failures.switch("clock_skew", mode)
-    await trio.sleep(duration_s)
-    stage.exchange.failures.switch("clock_skew", None)
+    with stage.failing("clock_skew", mode, None):
+        await trio.sleep(duration_s)
+    return True
 
 
 @fault
-async def quiet_market(stage: Stage, _random: Random, duration_s: float) -> None:
+async def quiet_market(stage: Stage, _random: Random, duration_s: float) -> bool:
     """Nothing happens on the market, and nothing is wrong."""
     stage.market.pace = 0.0
     await trio.sleep(2.0 * duration_s)
     stage.market.pace = 1.0
+    return True
 
 
 @fault
-async def burst(stage: Stage, random: Random, _duration_s: float) -> None:
+async def burst(stage: Stage, random: Random, _duration_s: float) -> bool:
     """Hundreds of messages at one instant."""
     stage.market.burst(random.choice((50, 300)))
     await trio.sleep(0.5)
+    return True

@@ -59,10 +59,13 @@ class Watch:
     def __init__(self) -> None:
         self._violations: list[str] = []
         self._count = 0
+        self.on_broken: Callable[[], None] = lambda: None
+        """Called whenever the promise is broken, at once."""
 
     def broken(self, now: float, text: str) -> None:
         """Note a broken promise."""
         self._count += 1
+        self.on_broken()
         if len(self._violations) < VIOLATIONS_MAX:
             self._violations.append(f"{self.promise}: at {now:.3f} s: {text}")
 
@@ -114,6 +117,9 @@ class Watch:
     def ended(self, now: float) -> None:
         """The run is over and the controller is closed."""
 
+    def complete(self, now: float) -> None:
+        """After :meth:`ended`, where everything had its time to arrive: what is owed must be there."""
+
 
 class Watches:
     """Hands what is seen to those who look for it: a hook costs only the watches that have one."""
@@ -134,6 +140,7 @@ class Watches:
         self.received = self._fan("received")
         self.excused = self._fan("excused")
         self.ended = self._fan("ended")
+        self.complete = self._fan("complete")
 
     def _fan(self, hook: str) -> "Callable[..., None]":
         hooks = [getattr(each, hook) for each in self._watches if getattr(type(each), hook) is not getattr(Watch, hook)]

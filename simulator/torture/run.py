@@ -4,6 +4,7 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable
+from math import inf
 from random import Random
 from typing import Final
 from urllib.parse import urlsplit
@@ -70,17 +71,41 @@ _PEACE_AFTER_S: Final = 120.0
 """After the last trouble: any silence that began in it has been found, examined and recovered from by then."""
 
 
+THE_RUN_ENDS_WELL: Final = "nothing but what is expected is raised"
+CONVERGES: Final = "in the end it is CONNECTED"
+LEAVING_ENDS_IT: Final = "leaving ends it all"
+PROMISES: Final = (THE_RUN_ENDS_WELL, CONVERGES, LEAVING_ENDS_IT)
+"""What is judged here, beside the watches."""
+
+
 def run_seed(seed: int, terms: Terms, log: Log | None = None) -> Outcome:
-    """Run one world to its end. Never raises for what happens in it: that is a violation like any other."""
+    """Run one world to its end. What goes wrong in it is not raised: that is a violation like any other.
+
+    Raises:
+        KeyboardInterrupt: somebody has had enough; bare, from whatever depth it comes.
+        Exception: what ``log`` raised.
+    """
     plan = draw(seed, terms)
     world = _World(plan, log)
     began_s = time.process_time()
+    ours: BaseException | None = None
     with deterministic(seed):
         try:
             trio.run(world.run, clock=world.clock)
-        except Exception as error:  # noqa: BLE001  # whatever ends a world is what is wrong with it
-            world.violations.append(f"the run ended with {_named(error)}")
+        except BaseException as error:  # noqa: BLE001  # whatever ends a world is what is wrong with it
+            ours = world.log_error or _not_of_the_world(error)
+            if ours is None:
+                world.broke(f"{THE_RUN_ENDS_WELL}: it ended with {_named(error)}")
+    if ours is not None:
+        raise ours from None
     return world.outcome(cpu_s=time.process_time() - began_s)
+
+
+def _not_of_the_world(error: BaseException) -> BaseException | None:
+    """A Ctrl-C or a ``sys.exit`` in what ended a run, however deep."""
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for each in error.exceptions if (found := _not_of_the_world(each))), None)
+    return None if isinstance(error, Exception) else error
 
 
 def _named(error: BaseException) -> str:
@@ -115,6 +140,12 @@ class _World:
         self._trouble_at = 0.0
         self._host_troubles = 0
         self._host_trouble_at = float("-inf")
+        self._moves_then: tuple[str, ...] | None = None
+        """The last moves as they were when the first promise was broken."""
+        self.log_error: Exception | None = None
+        self._leaves_at = 0.0
+        self._is_over = False
+        """Whether the app stayed to the end: then everything must have arrived."""
 
     def outcome(self, *, cpu_s: float) -> Outcome:
         return Outcome(
@@ -123,15 +154,30 @@ class _World:
             faults=self._struck,
             edges=self._edges,
             reasons=self._reasons,
-            last_moves=tuple(self._moves),
+            last_moves=tuple(self._moves) if self._moves_then is None else self._moves_then,
             sim_s=self.clock.current_time(),
             cpu_s=cpu_s,
             delivered=self._delivered,
         )
 
+    def broke(self, text: str) -> None:
+        """A promise was broken."""
+        self.violations.append(text)
+        self._remember_moves()
+
+    def _remember_moves(self) -> None:
+        if self._moves_then is None:
+            self._moves_then = tuple(self._moves)
+
     def _say(self, text: str) -> None:
-        if self._log is not None:
+        if self._log is None:
+            return
+        try:
             self._log(self.clock.current_time(), text)
+        except Exception as error:
+            # Nobody listens any more: that is no fault of the world's.
+            self.log_error, self._log = error, None
+            raise
 
     async def run(self) -> None:
         plan = self._plan
@@ -148,26 +194,26 @@ class _World:
         )
         with network.installed():
             async with serve_exchange(exchange) as at:
-                await self._play(network, exchange, at)
+                await self._visit(network, exchange, at)
         if network.open_sockets:
-            self.violations.append(f"{network.open_sockets} sockets were left open: {network.connections}")
+            self.broke(f"{LEAVING_ENDS_IT}: {network.open_sockets} sockets were left open: {network.connections}")
 
-    async def _play(self, network: VirtualNetwork, exchange: ExchangeSimulator, at: Endpoints) -> None:
+    async def _visit(self, network: VirtualNetwork, exchange: ExchangeSimulator, at: Endpoints) -> None:
         plan = self._plan
         wishes = Wishes(exchange.issued)
         for stream in plan.streams:
             wishes.ask(stream, trio.current_time())
-        manners = Manners()
         oracle = Oracle(
             plan.config,
             exchange,
             wishes,
-            held=lambda: manners.held,
+            held=lambda: controller.events_held,
             is_peace=self._is_peace,
             host_is_well=self._host_is_well,
             open_gaps=lambda: controller.open_gaps,
             can_tell=lambda stream: can_tell(plan, stream),
             tasks_max=_TASKS_MAX,
+            on_broken=self._remember_moves,
         )
         http = tapped_client(oracle.watches, plan.config.rest_timeout)
         client = open_client(
@@ -179,68 +225,94 @@ class _World:
             http=http,
             on_state_change=lambda event: self._moved(oracle, event),
         )
-        left_at = 0.0
         try:
-            async with client as controller:
-                stage = Stage(
-                    exchange=exchange,
-                    network=network,
-                    clock=self.clock,
-                    market=Market(
-                        exchange=exchange,
-                        streams=tuple(each for each in plan.streams if each.symbol != "*"),
-                        rate_per_s=plan.terms.rate_per_s,
-                        random=self._random,
-                    ),
-                    manners=manners,
-                    controller=controller,
-                    wishes=wishes,
-                    streams=plan.streams,
-                    idle_s=plan.config.ws_idle_timeout,
-                    ws_port=urlsplit(at.ws_url).port or 0,
-                    rest_port=urlsplit(at.rest_url).port or 0,
-                    watches=oracle.watches,
-                    struck=self._struck,
-                )
-                await self._live(stage, oracle)
-                left_at = trio.current_time()
+            # What strikes goes on until the client has left.
+            async with trio.open_nursery() as faults:
+                try:
+                    async with client as controller:
+                        stage = Stage(
+                            exchange=exchange,
+                            network=network,
+                            clock=self.clock,
+                            market=Market(
+                                exchange=exchange,
+                                streams=tuple(each for each in plan.streams if each.symbol != "*"),
+                                rate_per_s=plan.terms.rate_per_s,
+                                random=self._random,
+                            ),
+                            manners=Manners(),
+                            controller=controller,
+                            wishes=wishes,
+                            streams=plan.streams,
+                            idle_s=plan.config.ws_idle_timeout,
+                            ws_port=urlsplit(at.ws_url).port or 0,
+                            rest_port=urlsplit(at.rest_url).port or 0,
+                            watches=oracle.watches,
+                            struck=self._struck,
+                        )
+                        await self._play(stage, oracle, faults)
+                finally:
+                    faults.cancel_scope.cancel()
+                    with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):
+                        await http.aclose()
+            self._judge_end(oracle)
         finally:
-            leaving_s = trio.current_time() - left_at
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1.0):
-                await http.aclose()
-        if leaving_s > _LEFT_WITHIN_S:
-            self.violations.append(f"leaving took {leaving_s:.3f} s; promised are {_LEFT_WITHIN_S} s")
-        oracle.watches.ended(trio.current_time())
-        self.violations.extend(oracle.verdicts())
-        self._reasons = oracle.reasons
-        self._edges = Counter({f"{state.name} {trigger}": n for (state, trigger), n in controller.rows_taken.items()})
+            self.violations.extend(oracle.verdicts())
+            self._reasons = oracle.reasons
 
-    async def _live(self, stage: Stage, oracle: Oracle) -> None:
-        """Faults, then peace; then everything must be whole."""
+    async def _play(self, stage: Stage, oracle: Oracle, faults: trio.Nursery) -> None:
+        try:
+            await self._live(stage, oracle, faults)
+        finally:
+            taken = stage.controller.rows_taken.items()
+            self._edges = Counter({f"{state.name} {trigger}": n for (state, trigger), n in taken})
+            self._leaves_at = trio.current_time()
+
+    def _judge_end(self, oracle: Oracle) -> None:
+        now = trio.current_time()
+        if now - self._leaves_at > _LEFT_WITHIN_S:
+            self.broke(f"{LEAVING_ENDS_IT}: it took {now - self._leaves_at:.3f} s; promised are {_LEFT_WITHIN_S} s")
+        oracle.watches.ended(now)
+        if self._is_over:
+            oracle.watches.complete(now)
+
+    async def _live(self, stage: Stage, oracle: Oracle, faults: trio.Nursery) -> None:
+        """Faults, then peace, and everything must be whole; or the app leaves in the middle of it."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._consume, stage, oracle)
             nursery.start_soon(self._look_when_settled, oracle)
             nursery.start_soon(stage.market.run)
             nursery.start_soon(self._give_in, stage.controller)
-            await self._strike(stage)
-            stage.heal()
-            self._say("everybody behaves")
-            if self._refused:
-                # It is asked for again with the next generation; until then nothing of it can be delivered.
-                stage.controller.reconnect("a stream was refused")
-                await trio.sleep(0.1)
-            await self._converge(stage)
-            stage.market.close()
-            await self._settle(stage)
+            peace = trio.Event()
+            faults.start_soon(self._strike, stage, peace)
+            with trio.move_on_at(inf if self._plan.leaves_at is None else self._plan.leaves_at):
+                await peace.wait()
+            if peace.is_set():
+                await self._recover(stage)
+                self._is_over = True
+            else:
+                self._say("the app leaves")
             nursery.cancel_scope.cancel()
 
-    async def _strike(self, stage: Stage) -> None:
+    async def _recover(self, stage: Stage) -> None:
+        stage.heal()
+        self._say("everybody behaves")
+        if self._refused:
+            # It is asked for again with the next generation; until then nothing of it can be delivered.
+            stage.controller.reconnect("a stream was refused")
+            await trio.sleep(0.1)
+        await self._converge(stage)
+        stage.market.close()
+        await self._settle(stage)
+
+    async def _strike(self, stage: Stage, peace: trio.Event) -> None:
         async with trio.open_nursery() as nursery:
             for each in self._plan.strikes:
                 await trio.sleep_until(each.at_s)
                 self._say(f"fault {each.fault} for {each.duration_s:.1f} s")
                 nursery.start_soon(self._strike_once, stage, each)
             await trio.sleep_until(self._plan.faulty_s)
+        peace.set()
 
     async def _strike_once(self, stage: Stage, strike: Strike) -> None:
         is_trouble = strike.fault not in _HARMLESS
@@ -267,8 +339,8 @@ class _World:
             while controller.state is not State.CONNECTED:
                 await controller.wait_for(State.CONNECTED)
         if scope.cancelled_caught:
-            self.violations.append(
-                f"not CONNECTED {CONVERGE_S:g} s after the last fault, but {controller.state.name}; "
+            self.broke(
+                f"{CONVERGES}: {CONVERGE_S:g} s after the last fault it is {controller.state.name}; "
                 f"open gaps: {dict(controller.open_gaps)}"
             )
 
@@ -283,13 +355,12 @@ class _World:
     async def _consume(self, stage: Stage, oracle: Oracle) -> None:
         async for event in stage.controller:
             now = trio.current_time()
-            stage.manners.held = stage.controller.events_held
             oracle.watches.received(now, event)
-            self._note(now, event)
+            self._note(event)
             if stage.manners.delay_s:
                 await trio.sleep(stage.manners.delay_s)
 
-    def _note(self, now: float, event: AnyEvent) -> None:
+    def _note(self, event: AnyEvent) -> None:
         if isinstance(event, MarketData):
             self._delivered += 1
         elif isinstance(event, ReconnectGaveUp):
@@ -299,7 +370,7 @@ class _World:
         elif isinstance(event, StateChanged) and event.after is State.RECONNECTING:
             self._refused = False
         if self._log is not None:
-            self._log(now, str(event))
+            self._say(str(event))
 
     def _moved(self, oracle: Oracle, event: StateChanged) -> None:
         now = trio.current_time()

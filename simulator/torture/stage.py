@@ -1,6 +1,8 @@
 """What a fault may lay its hands on: the exchange, the network, the clock, the market, the app."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -9,7 +11,8 @@ import trio
 
 from gapless.controller import ConnectionController, Stream
 from gapless.simulator.exchange import ExchangeSimulator
-from gapless.simulator.network import DEFAULT_LATENCY_S, VirtualNetwork
+from gapless.simulator.failure_modes import Mode
+from gapless.simulator.network import DEFAULT_LATENCY_S, Direction, VirtualNetwork
 from gapless.simulator.torture.observer import Watches
 from gapless.simulator.torture.wishes import Wishes
 from gapless.simulator.virtual_clock import VirtualClock
@@ -62,8 +65,6 @@ class Manners:
 
     delay_s: float = 0.0
     """What it does with each event takes so long."""
-    held: int = 0
-    """Events that waited for it when it last looked."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,6 +86,57 @@ class Stage:
     watches: Watches
     struck: Counter[str] = field(default_factory=Counter)
     """Fault -> how often it really happened."""
+    _failing: dict[str, list[Mode]] = field(default_factory=dict)
+    """Kind -> the modes that hold, the oldest first."""
+    _holes: list[int | None] = field(default_factory=list)
+    _refused: list[int | None] = field(default_factory=list)
+
+    @contextmanager
+    def failing(self, kind: str, mode: Mode, session_id: str | None = SESSION) -> Iterator[None]:
+        """A failure of the simulator. Of several of a kind the last one that began holds, then the one before it."""
+        failures = self.exchange.failures
+        modes = self._failing.setdefault(kind, [])
+        modes.append(mode)
+        failures.switch(kind, mode, session_id)
+        try:
+            yield
+        finally:
+            was_held = modes[-1] is mode
+            del modes[next(i for i, each in enumerate(modes) if each is mode)]
+            if was_held:
+                failures.switch(kind, modes[-1] if modes else None, session_id)
+
+    @contextmanager
+    def black_hole(self, direction: Direction, port: int | None) -> Iterator[None]:
+        """Nothing arrives this way. Where holes overlap, a port is healed when the last of them is over."""
+        self.network.black_hole(direction, port)
+        self._holes.append(port)
+        try:
+            yield
+        finally:
+            self._holes.remove(port)
+            for each in self._free(self._holes):
+                self.network.heal(each)
+
+    @contextmanager
+    def refusing(self, port: int) -> Iterator[None]:
+        """A port is closed, until the last who closed it opens it."""
+        self.network.refuse(port)
+        self._refused.append(port)
+        try:
+            yield
+        finally:
+            self._refused.remove(port)
+            for each in self._free(self._refused):
+                self.network.accept(each)
+
+    def _free(self, taken: list[int | None]) -> list[int]:
+        return [port for port in (self.ws_port, self.rest_port) if port not in taken and None not in taken]
+
+    @property
+    def has_accounts(self) -> bool:
+        """Whether the app wants orders or balances."""
+        return any(each.symbol == "*" for each in self.streams)
 
     def excuse(self, for_s: float) -> None:
         """The process stood still: for so long from now on no deadline need have been kept."""

@@ -19,7 +19,10 @@ from gapless.controller import (
     link,
     rate_limiter,
     retry_timer,
+    sequence_tracker,
     session,
+    silence_verifier,
+    stream_watch,
     supervisor,
     turns,
 )
@@ -330,6 +333,30 @@ def rest_waits_for_the_verdict() -> Iterator[None]:
         yield
 
 
+@bug
+def verdict_100s_late() -> Iterator[None]:
+    """A silence is examined when there is time for it."""
+    original = silence_verifier.run
+
+    async def run(runtime: Any, lease: Any) -> None:
+        await trio.sleep(100.0)
+        await original(runtime, lease)
+
+    with _replaced(silence_verifier, "run", run):
+        yield
+
+
+@bug
+def stream_watch_off() -> Iterator[None]:
+    """One dead stream among live ones is nobody's business."""
+
+    async def run(_runtime: Any, _lease: Any) -> None:
+        await trio.sleep_forever()
+
+    with _replaced(stream_watch, "run", run):
+        yield
+
+
 # -- the books --------------------------------------------------------------------------------------------------------
 
 
@@ -408,6 +435,39 @@ def overflow_forgotten() -> Iterator[None]:
 
 
 @bug
+def buffer_unbounded() -> Iterator[None]:
+    """An app that is slow costs memory."""
+
+    def put_data(self: DeliveryBuffer, event: Any) -> None:
+        self._events.append(event)
+        self._data_held += 1
+        self._filled.notify()
+
+    async def wait_room(_self: DeliveryBuffer, _rows: int) -> None:
+        return
+
+    with (
+        _replaced(DeliveryBuffer, "put_data", put_data),
+        _replaced(DeliveryBuffer, "wait_room", wait_room),
+        # Whoever enters rows looks for room, too.
+        _replaced(DeliveryBuffer, "room", property(lambda _self: 1_000_000)),
+    ):
+        yield
+
+
+@bug
+def intervals_unbounded() -> Iterator[None]:
+    """Each hole is kept, however many there are."""
+    original = sequence_tracker.SequenceTracker.__init__
+
+    def init(self: sequence_tracker.SequenceTracker, **arguments: Any) -> None:
+        original(self, **{**arguments, "intervals_max": 1_000_000})
+
+    with _replaced(sequence_tracker.SequenceTracker, "__init__", init):
+        yield
+
+
+@bug
 def losses_unreported() -> Iterator[None]:
     """What history has evicted is closed without a word."""
     original = Books.lose
@@ -482,6 +542,21 @@ def polls_before_gap_fills() -> Iterator[None]:
 
 
 @bug
+def no_collecting_in_fallback() -> Iterator[None]:
+    """REST is a witness of silences and nothing else: without a socket nothing is collected."""
+    original = fetch_loop.run
+
+    async def run(runtime: Any, lease: Any) -> None:
+        if runtime.verifying:
+            await original(runtime, lease)
+        else:
+            await trio.sleep_forever()
+
+    with _replaced(fetch_loop, "run", run):
+        yield
+
+
+@bug
 def window_off() -> Iterator[None]:
     """Requests leave as they come."""
     with _replaced(RequestWindow, "_room_at", lambda _self, _weight: float("-inf")):
@@ -518,45 +593,50 @@ def leaving_waits_for_the_socket() -> Iterator[None]:
         yield
 
 
-FOUND_BY: Final[dict[str, int]] = {
-    "no_lease_check": 4,
-    "claims_not_rechecked": 4,
-    "resynced_not_rechecked": 20,
-    "idle_not_rechecked": 4,
-    "old_activity_lives_on": 0,
-    "fetch_loop_while_connected": 0,
-    "backoff_reset_on_handshake": 19,
-    "backoff_never_grows": 19,
-    "attempts_not_spaced": 0,
-    "handshake_retry_after_ignored": 0,
-    "retry_timer_does_not_wait": 0,
-    "predecessor_not_closed": 1,
-    "pong_counts_as_data": 4,
-    "pong_alone_is_proof": 1,
-    "pong_alone_clears_a_silence": 20,
-    "a_repeat_is_news": 5,
-    "heartbeat_postponed_by_traffic": 0,
-    "silence_never_claimed": 2,
-    "silence_claimed_too_early": 0,
-    "window_never_shrinks": 2,
-    "quiet_is_dead": 30,
-    "rest_waits_for_the_verdict": 4,
-    "gap_dropped_on_reconnect": 0,
-    "mark_ignored": 0,
-    "epoch_ignored": 0,
-    "duplicates_delivered": 0,
-    "any_jump_believed": 36,
-    "resynced_with_a_gap": 0,
-    "overflow_forgotten": 21,
-    "losses_unreported": 14,
-    "loss_of_the_old_epoch_unreported": 0,
-    "control_events_dropped_when_full": 15,
-    "sequence_order_ignored": 2,
-    "backfill_not_delivered": 0,
-    "polls_before_gap_fills": 0,
-    "window_off": 5,
-    "retry_after_ignored": 2,
-    "limited_request_retried_at_once": 2,
-    "leaving_waits_for_the_socket": 0,
+FOUND_BY: Final[dict[str, tuple[int, str]]] = {
+    "no_lease_check": (4, "nothing but what is expected is raised: it ended with UndeclaredTriggerError"),
+    "claims_not_rechecked": (4, "a socket that speaks is not called silent"),
+    "resynced_not_rechecked": (20, "CONNECTED is a promise, and gaps are closed"),
+    "idle_not_rechecked": (4, "a socket that speaks is not called silent"),
+    "old_activity_lives_on": (0, "what runs agrees with the state"),
+    "fetch_loop_while_connected": (0, "no REST polling while connected"),
+    "backoff_reset_on_handshake": (19, "attempts are bounded"),
+    "backoff_never_grows": (19, "attempts are bounded"),
+    "attempts_not_spaced": (1, "attempts are bounded"),
+    "handshake_retry_after_ignored": (1, "attempts are bounded"),
+    "retry_timer_does_not_wait": (0, "attempts are bounded"),
+    "predecessor_not_closed": (1, "one connection owner"),
+    "pong_counts_as_data": (4, "silence is found within the idle window"),
+    "pong_alone_is_proof": (1, "a PING or PONG never counts as data"),
+    "pong_alone_clears_a_silence": (20, "a dead socket is not taken for a quiet market"),
+    "a_repeat_is_news": (5, "silence is found within the idle window"),
+    "heartbeat_postponed_by_traffic": (0, "the heartbeat goes by the clock"),
+    "silence_never_claimed": (2, "silence is found within the idle window"),
+    "silence_claimed_too_early": (0, "a socket that speaks is not called silent"),
+    "window_never_shrinks": (2, "silence is found within the idle window"),
+    "quiet_is_dead": (30, "a quiet market is not mistaken for a dead socket"),
+    "rest_waits_for_the_verdict": (4, "REST data is on its way at once"),
+    "verdict_100s_late": (0, "a silence is judged in time"),
+    "stream_watch_off": (7, "silence is found on every busy stream"),
+    "gap_dropped_on_reconnect": (0, "CONNECTED is a promise, and gaps are closed"),
+    "mark_ignored": (1, "exactly once or reported"),
+    "epoch_ignored": (1, "exactly once or reported"),
+    "duplicates_delivered": (0, "exactly once or reported"),
+    "any_jump_believed": (36, "CONNECTED is a promise, and gaps are closed"),
+    "resynced_with_a_gap": (0, "CONNECTED is a promise, and gaps are closed"),
+    "overflow_forgotten": (59, "exactly once or reported"),
+    "buffer_unbounded": (59, "everything is bounded"),
+    "intervals_unbounded": (6, "everything is bounded"),
+    "losses_unreported": (14, "exactly once or reported"),
+    "loss_of_the_old_epoch_unreported": (1, "exactly once or reported"),
+    "control_events_dropped_when_full": (59, "CONNECTED is a promise, and gaps are closed"),
+    "sequence_order_ignored": (2, "in sequence"),
+    "backfill_not_delivered": (1, "exactly once or reported"),
+    "polls_before_gap_fills": (1, "gap fills go before polling"),
+    "no_collecting_in_fallback": (4, "REST is collected from while there is no socket"),
+    "window_off": (5, "REST stays inside its budget"),
+    "retry_after_ignored": (2, "Retry-After is a floor"),
+    "limited_request_retried_at_once": (2, "Retry-After is a floor"),
+    "leaving_waits_for_the_socket": (0, "leaving ends it all"),
 }
-"""A seed, of the terms in ``find_bugs.py``, that finds each bug."""
+"""Bug -> a seed, of the terms in ``find_bugs.py``, that finds it, and the promise that it breaks there."""

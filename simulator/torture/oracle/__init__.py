@@ -21,9 +21,12 @@ from gapless.simulator.torture.oracle.silence import (
     NoFalseQuiet,
     NoFalseSilence,
     OnlyDataProves,
+    RestGoesOn,
     RestTakesOver,
     SilenceIsFound,
+    SilenceIsJudged,
 )
+from gapless.simulator.torture.oracle.streams import SilentStreamIsFound
 from gapless.simulator.torture.wishes import Wishes
 
 
@@ -37,6 +40,7 @@ class Oracle:
         open_gaps: what the controller knows to be missing.
         can_tell: whether REST says how far a stream has come.
         tasks_max: how many tasks may run, the exchange's included.
+        on_broken: called whenever a promise is broken, at once.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Oracle:
         open_gaps: Callable[[], Mapping[Stream, Sequence[tuple[int, int]]]],
         can_tell: Callable[[Stream], bool],
         tasks_max: int,
+        on_broken: Callable[[], None],
     ) -> None:
         self._exactly_once = ExactlyOnce(exchange, wishes)
         watches: list[Watch] = [
@@ -61,10 +66,13 @@ class Oracle:
             OneOwner(config),
             NothingOfTheDead(config),
             SilenceIsFound(config),
+            SilentStreamIsFound(config, exchange, host_is_well, can_tell),
+            SilenceIsJudged(config),
             NoFalseSilence(config),
             OnlyDataProves(),
             NoFalseQuiet(config, exchange, host_is_well, can_tell),
             RestTakesOver(host_is_well),
+            RestGoesOn(config, host_is_well),
             FillsBeforePolls(open_gaps),
             InsideTheWindow(config),
             RetryAfterIsAFloor(config),
@@ -72,11 +80,13 @@ class Oracle:
             PingsByTheClock(config),
             NoVerdictInPeace(config, is_peace),
             AccountsAgree(exchange, wishes),
-            NoIdlePolling(config, wishes.by_stream),
-            BoundedQueue(config, held),
+            NoIdlePolling(config),
+            BoundedQueue(config, held, open_gaps),
         ]
         if config.ordering == "sequence":
             watches.append(InOrder())
+        for each in watches:
+            each.on_broken = on_broken
         self.watches = Watches(watches)
 
     @property

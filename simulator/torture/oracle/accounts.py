@@ -47,7 +47,7 @@ class AccountsAgree(Watch):
             case _:
                 pass
 
-    def ended(self, now: float) -> None:
+    def complete(self, now: float) -> None:
         """Compare."""
         if self._is_owed(Stream("orders", "*")):
             for order in self._exchange.orders:

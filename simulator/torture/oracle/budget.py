@@ -1,7 +1,7 @@
 """What the client may ask of a venue: requests per window, waits that were asked for, attempts, no idle polling."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -108,23 +108,24 @@ class AttemptsAreBounded(Watch):
 
 
 class NoIdlePolling(Watch):
-    """Some seconds after CONNECTED nothing is asked over REST, but for a look into a stream that is silent."""
+    """Some seconds after CONNECTED nothing is asked over REST, but for a look into the very stream that is silent."""
 
     promise: ClassVar[str] = "no REST polling while connected"
     _GRACE_S: Final = 5.0
 
-    def __init__(self, config: NetworkConfig, streams: Iterable[Stream]) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self._idle_s = config.ws_idle_timeout
         self._state = TABLE.initial
         self._since = 0.0
-        self._heard_at = {(each.channel, each.symbol): float("-inf") for each in streams}
-        self._before = dict(self._heard_at)
+        self._heard_at: dict[Stream, float] = {}
+        self._before: dict[Stream, float] = {}
         """When each stream was heard last in an earlier instant: who asks in the same one could not know."""
 
     def heard(self, now: float, heard: Heard) -> None:
         """When each stream was heard last."""
-        for stream in heard.streams:
+        for key in heard.streams:
+            stream = Stream(*key)
             last_at = self._heard_at.get(stream, float("-inf"))
             self._before[stream] = last_at if now > last_at else self._before.get(stream, float("-inf"))
             self._heard_at[stream] = now
@@ -135,15 +136,25 @@ class NoIdlePolling(Watch):
             self._state, self._since = event.after, now
 
     def asked(self, now: float, request: Asked) -> None:
-        """A request while all is well needs an excuse: some stream says nothing."""
+        """A request while all is well needs an excuse: its stream says nothing."""
         if self._state is not State.CONNECTED or now - self._since <= self._GRACE_S:
             return
-        heard_at = (self._before[stream] if at == now else at for stream, at in self._heard_at.items())
-        silent_s = max((now - at for at in heard_at), default=float("inf"))
-        if silent_s < self._idle_s - _EPSILON_S:
+        stream = asked_about(request)
+        heard_at = self._heard_at.get(stream, float("-inf")) if stream else now
+        if heard_at == now and stream:
+            heard_at = self._before[stream]
+        if now - heard_at < self._idle_s - _EPSILON_S:
             self.broken(
-                now, f"{request.path} was asked {now - self._since:.1f} s after CONNECTED; every stream is live"
+                now,
+                f"{request.path} was asked {now - self._since:.1f} s after CONNECTED; "
+                + (f"{stream} is live" if stream else "accounts are not polled"),
             )
+
+
+def asked_about(request: Asked) -> Stream | None:
+    """The stream of a request for market data."""
+    query = parse_qs(urlsplit(request.path).query)
+    return Stream(query["channel"][0], query["symbol"][0]) if "channel" in query else None
 
 
 class FillsBeforePolls(Watch):
@@ -170,11 +181,9 @@ class FillsBeforePolls(Watch):
 
     def asked(self, now: float, request: Asked) -> None:
         """The first request about a stream; what live data has closed meanwhile need not be asked for."""
-        query = parse_qs(urlsplit(request.path).query)
-        if not self._expected or "channel" not in query:
+        if not self._expected or (stream := asked_about(request)) is None:
             return
-        stream = Stream(query["channel"][0], query["symbol"][0])
-        if stream in self._expected and "end_seq" not in query and stream in self._missing():
+        if stream in self._expected and "end_seq=" not in request.path and stream in self._missing():
             self.broken(now, f"{request.path} left while {list(self._open_gaps()[stream])} were missing")
         self._expected.discard(stream)
 

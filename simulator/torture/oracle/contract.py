@@ -1,18 +1,30 @@
 """The contract's first clause: exactly once or reported, judged by the exchange's own record."""
 
 from collections import Counter
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Final
 
 import msgspec
 
-from gapless.controller import AnyEvent, ContinuityLost, GapFilled, MarketData, NetworkConfig, StateChanged, Stream
+from gapless.controller import (
+    AnyEvent,
+    BalanceUpdate,
+    ContinuityLost,
+    GapFilled,
+    MarketData,
+    NetworkConfig,
+    OrderUpdate,
+    StateChanged,
+    Stream,
+)
 from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.testkit.continuity import Continuity
 from gapless.simulator.testkit.deliveries import Issued, StreamAccount, StreamKey, named, spans
 from gapless.simulator.testkit.issued import points
-from gapless.simulator.torture.observer import Watch
+from gapless.simulator.torture.observer import Answered, Heard, Watch
 from gapless.simulator.torture.wishes import Wishes
+
+_DATA: Final = (MarketData, OrderUpdate, BalanceUpdate)
 
 
 class ExactlyOnce(Watch):
@@ -25,6 +37,8 @@ class ExactlyOnce(Watch):
         self._exchange = exchange
         self._wishes = wishes
         self._events: dict[StreamKey, list[MarketData | ContinuityLost]] = {}
+        self._owed: list[tuple[Stream, StreamKey, set[int]]] = []
+        """Stream and epoch -> the ids that came or were reported lost, once the run is over."""
         self.reasons: Counter[str] = Counter()
         """Reason -> how often something was reported lost for it."""
 
@@ -58,9 +72,15 @@ class ExactlyOnce(Watch):
             account.enter(event)
         for text in account.violations():
             self.broken(now, text)
-        known = account.delivered_ids | account.lost_ids
-        if missing := self._wishes.owed(stream, key.epoch, known) - known:
-            self.broken(now, f"{named(key)}: {spans(missing)} are owed and were neither delivered nor reported lost")
+        self._owed.append((stream, key, account.delivered_ids | account.lost_ids))
+
+    def complete(self, now: float) -> None:
+        """Nothing may be missing."""
+        for stream, key, known in self._owed:
+            if missing := self._wishes.owed(stream, key.epoch, known) - known:
+                self.broken(
+                    now, f"{named(key)}: {spans(missing)} are owed and were neither delivered nor reported lost"
+                )
 
 
 class InOrder(Watch):
@@ -102,25 +122,75 @@ class GapsAreClosed(Watch):
         for text in self._continuity.follow(event):
             self.broken(now, text)
 
-    def ended(self, now: float) -> None:
+    def complete(self, now: float) -> None:
         """Nothing may be open."""
         for text in self._continuity.unclosed():
             self.broken(now, text)
 
 
 class BoundedQueue(Watch):
-    """The events that wait for the app stay within the bound, looked at whenever the controller moves."""
+    """What waits for the app, and what is known to be missing, stays within the bound, whenever data comes.
+
+    How many events wait is seen at once; how many of them are data, when the app has taken as many: they are the first.
+    Data that is handed over out of turn, or replaced by the word that it went, only makes that count smaller.
+    """
 
     promise: ClassVar[str] = "everything is bounded"
-    _CONTROL_SHARE: ClassVar[int] = 4_000
+    _SLACK: Final = 30
+    """Data: the rows of a snapshot, which are taken as a whole."""
+    _CONTROL_MAX: Final = 4_000
     """State and continuity events on top: what an hour of the wildest flapping with a slow app leaves."""
 
-    def __init__(self, config: NetworkConfig, held: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        config: NetworkConfig,
+        held: Callable[[], int],
+        open_gaps: Callable[[], Mapping[Stream, Sequence[tuple[int, int]]]],
+    ) -> None:
         super().__init__()
-        self._max = 2 * config.buffer_size + config.price_history_limit + self._CONTROL_SHARE
+        page = min(config.price_history_limit, config.buffer_size)
+        # In sequence as much again is held back, and may be freed at once.
+        self._data_max = config.buffer_size * (2 if config.ordering == "sequence" else 1) + page + self._SLACK
+        self._intervals_max = config.open_intervals_max
         self._held = held
+        self._open_gaps = open_gaps
+        self._to_take = 0
+        """Of the events that waited when there were too many for data alone, those that the app has yet to take."""
+        self._data = 0
+        """Of those, the data that it has taken."""
+
+    def heard(self, now: float, heard: Heard) -> None:  # noqa: ARG002
+        """Look; what this batch adds is seen with the next."""
+        self._look(now)
+
+    def answered(self, now: float, reply: Answered) -> None:  # noqa: ARG002
+        """Look."""
+        self._look(now)
 
     def transition(self, now: float, event: StateChanged) -> None:  # noqa: ARG002
         """Look."""
-        if (held := self._held()) > self._max:
-            self.broken(now, f"{held} events wait for the app; the bound is {self._max}")
+        self._look(now)
+
+    def _look(self, now: float) -> None:
+        self._weigh(now)
+        for stream, gaps in self._open_gaps().items():
+            if len(gaps) > self._intervals_max:
+                self.broken(now, f"{stream} has {len(gaps)} open gaps; the bound is {self._intervals_max}")
+
+    def received(self, now: float, event: AnyEvent) -> None:
+        """One of those that waited."""
+        if self._to_take:
+            self._to_take -= 1
+            self._data += isinstance(event, _DATA)
+            if not self._to_take and self._data > self._data_max:
+                self.broken(now, f"{self._data} pieces of data waited for the app; the bound is {self._data_max}")
+        self._weigh(now)
+
+    def _weigh(self, now: float) -> None:
+        held = self._held()
+        if held <= self._data_max:
+            return
+        if held > self._data_max + self._CONTROL_MAX:
+            self.broken(now, f"{held} events wait for the app")
+        if not self._to_take:
+            self._to_take, self._data = held, 0

@@ -202,3 +202,70 @@ class RestTakesOver(Watch):
         """A fraction of a second later, a request has left."""
         if self._silent_since is not None and self._host_is_well():
             self.broken(now, f"SILENT since {self._silent_since:.3f} s, and no request has left")
+
+
+class SilenceIsJudged(Watch):
+    """A verdict on a silence comes within ``heartbeat_timeout``."""
+
+    promise: ClassVar[str] = "a silence is judged in time"
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self._within_s = config.heartbeat_timeout
+        self._since: float | None = None
+        self._excused_until = 0.0
+
+    def transition(self, now: float, event: StateChanged) -> None:
+        """A silence begins, or its examination ends."""
+        if event.after is State.SILENT and event.before is State.SILENT:
+            return
+        self.ended(now)
+        self._since = now if event.after is State.SILENT else None
+
+    def excused(self, until: float) -> None:
+        """A process that does not run judges nothing."""
+        self._excused_until = until
+
+    def ended(self, now: float) -> None:
+        """The last stretch."""
+        if self._since is None or self._since < self._excused_until:
+            return
+        if now - self._since > self._within_s + TOLERANCE_S:
+            self.broken(now, f"SILENT went on for {now - self._since:.3f} s; promised are {self._within_s:g} s")
+
+
+class RestGoesOn(Watch):
+    """Where there is no socket and the host is well, REST is asked again and again."""
+
+    promise: ClassVar[str] = "REST is collected from while there is no socket"
+    _ROUNDS: Final = 3.0
+    """Times ``rest_fetch_interval`` without a request: a round may be long, and the next begins after it."""
+
+    def __init__(self, config: NetworkConfig, host_is_well: Callable[[], bool]) -> None:
+        super().__init__()
+        self._within_s = self._ROUNDS * config.rest_fetch_interval
+        self._host_is_well = host_is_well
+        self._since: float | None = None
+        self._excused_until = 0.0
+
+    def asked(self, now: float, request: Asked) -> None:  # noqa: ARG002
+        """A request left."""
+        if self._since is not None:
+            self.ended(now)
+            self._since = now
+
+    def transition(self, now: float, event: StateChanged) -> None:
+        """Collecting begins, or ends."""
+        self.ended(now)
+        self._since = now if event.after is State.REST_FALLBACK else None
+
+    def excused(self, until: float) -> None:
+        """A process that does not run asks nobody."""
+        self._excused_until = until
+
+    def ended(self, now: float) -> None:
+        """The last stretch."""
+        if self._since is None or self._since < self._excused_until or not self._host_is_well():
+            return
+        if now - self._since > self._within_s:
+            self.broken(now, f"no request left for {now - self._since:.3f} s of REST_FALLBACK")

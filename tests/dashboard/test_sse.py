@@ -13,6 +13,7 @@ from gapless.dashboard.app import dashboard_app
 from gapless.dashboard.guard import Door
 from gapless.dashboard.server import ServerLimits, listen, port_of, serving
 from gapless.dashboard.sse import StreamLimits
+from gapless.dashboard.wire import PictureWire
 from gapless.simulator.network import VirtualNetwork
 from tests.dashboard.happenings import datum
 from tests.dashboard.pages import Stream, events
@@ -107,7 +108,7 @@ async def test_a_browser_that_reads_late_gets_one_merged_change(autojump_clock: 
             p.trade(number)
             await trio.sleep(0.01)
         newest = p.picture.revision
-        pictures = []
+        pictures: list[PictureWire] = []
         while not pictures or pictures[-1].revision < newest:
             pictures.append(await stream.next())
         assert len(pictures) <= 20 * 5 + 1

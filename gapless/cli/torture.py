@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Protocol
 
 import click
@@ -21,11 +22,13 @@ from gapless.cli.endings import OneLineError
 from gapless.cli.exit_codes import INTERRUPTED, WRONG_USAGE
 from gapless.cli.options import assignments
 from gapless.controller import ConfigurationError, NetworkConfig
+from gapless.diagrams.run import DrawingError, form_of, read_run, render
 from gapless.simulator.torture.catalogue import FAULTS
 from gapless.simulator.torture.outcome import Outcome
 from gapless.simulator.torture.plan import Terms, draw
 from gapless.simulator.torture.pool import run_seeds
 from gapless.simulator.torture.run import run_seed
+from gapless.simulator.torture.tape import Tape
 
 _LINE_EVERY_S: Final = 10.0
 """Where there is no terminal: how often a line tells how far it is."""
@@ -57,7 +60,8 @@ Examples:
   gapless torture                                     twenty quarters of an hour
   gapless torture --seeds 0:200 --hours 1 --rate 0.2 --set ws_idle_timeout=60
   gapless torture --faults black_hole,restart --seeds 0:50
-  gapless torture --replay 17                         everything that happens in the world of seed 17"""
+  gapless torture --replay 17                         everything that happens in the world of seed 17
+  gapless torture --replay 17 --timeline 17.svg       the same, and a picture of it"""
 )
 @click.option("--seeds", type=_Seeds(), default="0:20", show_default=True, metavar="A:B", help="Seeds A to B - 1.")
 @click.option("--hours", type=float, default=0.25, show_default=True, help="Virtual hours of each world.")
@@ -69,6 +73,9 @@ Examples:
 @click.option("--set", "texts", multiple=True, metavar="FIELD=VALUE", help="A setting that no seed may choose.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes; by default one for each processor.")
 @click.option("--replay", type=click.IntRange(min=0), metavar="SEED", help="Run one seed and print its whole story.")
+@click.option(
+    "--timeline", type=click.Path(path_type=Path), metavar="FILE", help="With --replay: draw it; .svg or .png."
+)
 @click.option("--json", "json_wanted", is_flag=True, help="The last line of stdout is a JSON object.")
 @click.pass_context
 def torture(
@@ -82,6 +89,7 @@ def torture(
     texts: tuple[str, ...],
     jobs: int | None,
     replay: int | None,
+    timeline: Path | None,
     json_wanted: bool,
 ) -> None:
     """Let everything go wrong in seeded worlds, and hold the controller to its contract.
@@ -94,16 +102,13 @@ def torture(
         for each in FAULTS.values():
             click.echo(f"{each.name:<24} {each.what}")
         return
-    if replay is not None:
-        for name in ("seeds", "jobs"):
-            if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-                raise click.UsageError(f"--replay runs one seed: --{name} does not go with it")
+    _check_together(context, replay, timeline)
     terms = _terms(hours, rate, faults, texts)
     again = _again(context)
     total = Total(again=again)
     try:
         if replay is not None:
-            _replay(replay, terms, total)
+            _replay(replay, terms, total, timeline)
         else:
             workers = min(jobs or len(os.sched_getaffinity(0)), len(seeds))
             with _progress(len(seeds)) as progress:
@@ -119,6 +124,22 @@ def torture(
         _finish(total, json_wanted=json_wanted)
         raise OneLineError(f"a process was killed after {total.seeds} of {len(seeds)} seeds") from None
     _finish(total, json_wanted=json_wanted)
+
+
+def _check_together(context: click.Context, replay: int | None, timeline: Path | None) -> None:
+    """Refuse options that do not go together, and a picture that cannot be drawn, before a world runs for a minute."""
+    if replay is not None:
+        for name in ("seeds", "jobs"):
+            if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+                raise click.UsageError(f"--replay runs one seed: --{name} does not go with it")
+    if timeline is None:
+        return
+    if replay is None:
+        raise click.UsageError("--timeline draws one seed: it goes with --replay")
+    try:
+        form_of(timeline)
+    except DrawingError as error:
+        raise OneLineError(str(error), WRONG_USAGE) from None
 
 
 def _again(context: click.Context) -> str:
@@ -209,15 +230,27 @@ def _terms(hours: float, rate: float, faults: str | None, texts: Sequence[str]) 
         raise OneLineError(str(error), WRONG_USAGE) from None
 
 
-def _replay(seed: int, terms: Terms, total: Total) -> None:
-    """Print one world, as it goes by."""
+def _replay(seed: int, terms: Terms, total: Total, timeline: Path | None) -> None:
+    """Print one world, as it goes by, and draw it where a picture is wanted."""
     plan = draw(seed, terms)
     changed = {name: value for name, value in plan.settings.items() if value != getattr(NetworkConfig(), name)}
     click.echo(f"seed {seed}: {', '.join(map(str, plan.streams))}; settings {changed}")
-    outcome = run_seed(seed, terms, lambda now, text: click.echo(f"{now:10.3f}  {text}"))
+    tape = None if timeline is None else Tape()
+    outcome = run_seed(seed, terms, lambda now, text: click.echo(f"{now:10.3f}  {text}"), tape)
     total.add(outcome)
+    if tape is not None and timeline is not None:
+        _draw(tape, timeline, f"torture, seed {seed}")
     if not outcome.ok:
         click.echo(_failure_text(outcome, total.again))
+
+
+def _draw(tape: Tape, timeline: Path, title: str) -> None:
+    try:
+        render(read_run(tape.lines), timeline, title)
+    except DrawingError as error:
+        raise OneLineError(str(error)) from None
+    except OSError as error:
+        raise OneLineError(f"cannot write {timeline}: {error.strerror}") from None
 
 
 def _finish(total: Total, *, json_wanted: bool) -> None:

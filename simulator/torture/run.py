@@ -29,6 +29,7 @@ from gapless.simulator.torture.oracle import Oracle
 from gapless.simulator.torture.outcome import Outcome
 from gapless.simulator.torture.plan import CONVERGE_S, SETTLE_S, Plan, Strike, Terms, draw
 from gapless.simulator.torture.stage import Manners, Market, Stage
+from gapless.simulator.torture.tape import Tape
 from gapless.simulator.torture.taps import tapped_client
 from gapless.simulator.torture.wishes import Wishes
 from gapless.simulator.virtual_clock import VirtualClock
@@ -78,7 +79,7 @@ PROMISES: Final = (THE_RUN_ENDS_WELL, CONVERGES, LEAVING_ENDS_IT)
 """What is judged here, beside the watches."""
 
 
-def run_seed(seed: int, terms: Terms, log: Log | None = None) -> Outcome:
+def run_seed(seed: int, terms: Terms, log: Log | None = None, tape: Tape | None = None) -> Outcome:
     """Run one world to its end. What goes wrong in it is not raised: that is a violation like any other.
 
     Raises:
@@ -86,7 +87,7 @@ def run_seed(seed: int, terms: Terms, log: Log | None = None) -> Outcome:
         Exception: what ``log`` raised.
     """
     plan = draw(seed, terms)
-    world = _World(plan, log)
+    world = _World(plan, log, tape)
     began_s = time.process_time()
     ours: BaseException | None = None
     with deterministic(seed):
@@ -120,11 +121,12 @@ def _named(error: BaseException) -> str:
 class _World:
     """One world, from its plan to its outcome."""
 
-    def __init__(self, plan: Plan, log: Log | None) -> None:
+    def __init__(self, plan: Plan, log: Log | None, tape: Tape | None) -> None:
         self.clock = VirtualClock()
         self.violations: list[str] = []
         self._plan = plan
         self._log = log
+        self._tape = tape
         self._random = Random(f"run {plan.seed}")  # noqa: S311
         self._moves: deque[str] = deque(maxlen=_MOVES_KEPT)
         self._delivered = 0
@@ -214,6 +216,7 @@ class _World:
             can_tell=lambda stream: can_tell(plan, stream),
             tasks_max=_TASKS_MAX,
             on_broken=self._remember_moves,
+            tape=self._tape,
         )
         http = tapped_client(oracle.watches, plan.config.rest_timeout)
         client = open_client(
@@ -310,6 +313,8 @@ class _World:
             for each in self._plan.strikes:
                 await trio.sleep_until(each.at_s)
                 self._say(f"fault {each.fault} for {each.duration_s:.1f} s")
+                if self._tape is not None:
+                    self._tape.fault(trio.current_time(), each.fault, each.duration_s)
                 nursery.start_soon(self._strike_once, stage, each)
             await trio.sleep_until(self._plan.faulty_s)
         peace.set()

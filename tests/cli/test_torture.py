@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -30,6 +31,8 @@ def run(*arguments: str) -> Result:
         (("--seeds", "\u0663:\u0665"), "expected A:B or one number"),
         (("--replay", "3", "--seeds", "0:5"), "--seeds does not go with it"),
         (("--replay", "3", "--jobs", "2"), "--jobs does not go with it"),
+        (("--timeline", "17.svg"), "--timeline draws one seed: it goes with --replay"),
+        (("--replay", "3", "--timeline", "17.gif"), ".svg"),
         (("--faults", " , ,"), "names no fault; --list-faults prints them"),
         (("--faults", "nosuch"), "unknown faults: nosuch"),
         (("--hours", "0"), "hours = 0.0: expected more than 0"),
@@ -60,6 +63,17 @@ def test_a_replay_tells_the_faults_and_the_transitions() -> None:
     assert " fault " in result.stdout
     assert "RECONNECTING -> " in result.stdout
     assert "everybody behaves" in result.stdout
+
+
+def test_a_replay_can_be_drawn(tmp_path: Path) -> None:
+    """The tape of a world is lines as an app would print them; with it the world is no other."""
+    pytest.importorskip("matplotlib")
+    drawn = tmp_path / "1.svg"
+    terms = ("--replay", "1", "--hours", "0.05", "--rate", "0.5")
+    result = run(*terms, "--timeline", str(drawn))
+    assert result.exit_code == 0, result.stderr
+    assert "torture, seed 1" in drawn.read_text()
+    assert result.stdout.splitlines()[:-3] == run(*terms).stdout.splitlines()[:-3]
 
 
 def broken(seed: int) -> Outcome:

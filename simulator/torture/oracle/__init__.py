@@ -41,6 +41,7 @@ class Oracle:
         can_tell: whether REST says how far a stream has come.
         tasks_max: how many tasks may run, the exchange's included.
         on_broken: called whenever a promise is broken, at once.
+        tape: writes down what the watches see; None: nobody does.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Oracle:
         can_tell: Callable[[Stream], bool],
         tasks_max: int,
         on_broken: Callable[[], None],
+        tape: Watch | None = None,
     ) -> None:
         self._exactly_once = ExactlyOnce(exchange, wishes)
         watches: list[Watch] = [
@@ -87,6 +89,8 @@ class Oracle:
             watches.append(InOrder())
         for each in watches:
             each.on_broken = on_broken
+        if tape is not None:
+            watches.append(tape)
         self.watches = Watches(watches)
 
     @property

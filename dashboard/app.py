@@ -133,8 +133,9 @@ class _Page:
             return Response(status_code=304, headers=headers)
         return Response(file.content, media_type=file.media_type, headers=headers)
 
-    async def events(self, _: Request) -> Response:
-        return self._streams.open()
+    async def events(self, request: Request) -> Response:
+        # A HEAD has no body that could last.
+        return Response(media_type="text/event-stream") if request.method == "HEAD" else self._streams.open()
 
     async def picture(self, _: Request) -> Response:
         return _json(self._whole())

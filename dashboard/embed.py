@@ -22,6 +22,7 @@ from gapless.dashboard.faults import Faults
 from gapless.dashboard.guard import Door
 from gapless.dashboard.picture import Picture, Sample
 from gapless.dashboard.server import at, listen, port_of, serving
+from gapless.dashboard.wire import PictureWire
 
 SAMPLE_EVERY_S: Final = 0.2
 """As often as a page is told."""
@@ -60,12 +61,13 @@ async def serve_dashboard(
     listeners = await listen(host, port)
     chosen = port_of(listeners)
     closing = trio.Event()
-    app = dashboard_app(picture, Door(host, chosen), closing=closing, faults=faults, wall_clock=wall_clock)
+    source = _Sampled(controller, picture, wall_clock)
+    app = dashboard_app(source, Door(host, chosen), closing=closing, faults=faults, wall_clock=wall_clock)
 
     async def show() -> None:
         try:
             async with serving(app, listeners, closing=closing):
-                await _sample(controller, picture, wall_clock)
+                await _sample(source)
         except ExceptionGroup as group:
             failure = _alone(group)
             logger.opt(exception=failure).error("the dashboard failed and is closed")
@@ -83,9 +85,34 @@ async def serve_dashboard(
         raise error from error.__cause__
 
 
-async def _sample(controller: ConnectionController, picture: Picture, wall_clock: Callable[[], float]) -> NoReturn:
+class _Sampled:
+    """A picture that looks at its controller before it is told: its figures are never older than the state beside."""
+
+    def __init__(self, controller: ConnectionController, picture: Picture, wall_clock: Callable[[], float]) -> None:
+        self._controller = controller
+        self._picture = picture
+        self._wall_clock = wall_clock
+
+    def look(self) -> None:
+        self._picture.observe(Sample.of(self._controller, self._wall_clock()))
+
+    @property
+    def revision(self) -> int:
+        return self._picture.revision
+
+    def whole(self, now: float) -> PictureWire:
+        self.look()
+        return self._picture.whole(now)
+
+    def changes(self, since: int, now: float) -> PictureWire:
+        self.look()
+        return self._picture.changes(since, now)
+
+
+async def _sample(source: _Sampled) -> NoReturn:
+    """With no page open, too: who opens one late sees the heartbeats before."""
     while True:
-        picture.observe(Sample.of(controller, wall_clock()))
+        source.look()
         await trio.sleep(SAMPLE_EVERY_S)
 
 

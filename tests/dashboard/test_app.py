@@ -81,6 +81,14 @@ async def test_a_file_the_browser_has_is_not_sent_again() -> None:
     assert changed.status_code == 200
 
 
+async def test_a_head_of_the_stream_is_answered_at_once() -> None:
+    async with browser() as http:
+        with trio.fail_after(5):
+            reply = await http.head("/events")
+    assert (reply.status_code, reply.content) == (200, b"")
+    assert reply.headers["content-type"].startswith("text/event-stream")
+
+
 async def test_the_picture_is_all_there_is() -> None:
     picture = Picture(began_at=AT, run="r", title="BTC")
     picture.enter(datum(1))

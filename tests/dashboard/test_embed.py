@@ -31,7 +31,7 @@ def picture() -> Picture:
 
 @asynccontextmanager
 async def feed(
-    world: World, shown: Picture, http: httpx.AsyncClient | None = None
+    world: World, shown: Picture, http: httpx.AsyncClient | None = None, *, connected: bool = True
 ) -> AsyncIterator[ConnectionController]:
     async with (
         open_controller(
@@ -45,7 +45,8 @@ async def feed(
                 shown.enter(event)
 
         nursery.start_soon(enter)
-        await controller.wait_for(State.CONNECTED)
+        if connected:
+            await controller.wait_for(State.CONNECTED)
         yield controller
         nursery.cancel_scope.cancel()
 
@@ -91,6 +92,26 @@ async def test_a_browser_sees_the_feed_break_and_heal(autojump_clock: MockClock)
         while trio.current_time() < 60 and (State.RESYNCING not in seen or seen[-1] is not State.CONNECTED):
             seen += [each.after for each in (await stream.next()).transitions]
         assert (seen[0], seen[-1]) == (State.REST_FALLBACK, State.CONNECTED)
+
+
+async def test_figures_are_never_older_than_the_state_beside_them(autojump_clock: MockClock) -> None:
+    shown = picture()
+    async with (
+        open_world(rate_per_s=0.0) as world,
+        feed(world, shown, connected=False) as controller,
+        serve_dashboard(controller, shown, wall_clock=virtual_wall_clock) as url,
+    ):
+        world.publish()
+        await controller.wait_for(State.CONNECTED)
+        world.fail(
+            FailuresConfig(server_error=ServerErrorMode(enabled=True), drop=SelectMode(enabled=True, ids=(3,))), "app"
+        )
+        await trio.sleep(1.0)
+        await shown_at(url)
+        world.publish(4)
+        await controller.wait_for(State.RESYNCING)
+        now = await shown_at(url)
+        assert (now.state.name, now.streams[0].missing) == (State.RESYNCING, 1)
 
 
 @pytest.mark.parametrize("cancelled", [False, True])

@@ -28,16 +28,19 @@ from gapless.controller import (
 )
 from gapless.controller.backoff import ReconnectBackoff
 from gapless.controller.books import Books
+from gapless.controller.controller import ConnectionController
 from gapless.controller.delivery import DeliveryBuffer
-from gapless.controller.events import Source, StateChanged
+from gapless.controller.events import Balance, Order, Source, StateChanged
 from gapless.controller.feed import LiveFeed
 from gapless.controller.priority import Priority
 from gapless.controller.request_window import RequestWindow
+from gapless.controller.runtime import Runtime
 from gapless.controller.silence import Judgement, QuietMarket, Silence
 from gapless.controller.stream_ledger import StreamLedger
 from gapless.controller.subscription import Subscription
+from gapless.controller.supervisor import Claim, Lease
 from gapless.controller.verdict import Verdict
-from gapless.states import ACTIVITIES, Activity, Mode, State, Trigger
+from gapless.states import ACTIVITIES, Activity, Mode, Row, State, Trigger
 
 Plant = Callable[[], AbstractContextManager[object]]
 BUGS: Final[dict[str, Plant]] = {}
@@ -54,6 +57,57 @@ def _replaced(target: Any, name: str, value: object) -> Any:
 
 
 # -- the dispatcher ---------------------------------------------------------------------------------------------------
+
+
+@bug
+def reasons_forgotten() -> Iterator[None]:
+    """A transition does not say why."""
+    original = ConnectionController._announce
+
+    def announce(self: ConnectionController, row: Row, claim: Claim, retry_in_s: float | None) -> None:
+        original(self, row, replace(claim, reason=""), retry_in_s)
+
+    with _replaced(ConnectionController, "_announce", announce):
+        yield
+
+
+@bug
+def retry_never_due() -> Iterator[None]:
+    """The backoff is waited out, and then nobody says so."""
+
+    async def run(_runtime: Runtime, _lease: Lease) -> None:
+        await trio.sleep_forever()
+
+    with _replaced(retry_timer, "run", run):
+        yield
+
+
+@bug
+def data_stamped_with_the_generation_before() -> Iterator[None]:
+    """What the new socket says is taken for the old one's."""
+    original = Books.start_generation
+
+    def start_generation(self: Books, generation: int) -> None:
+        original(self, generation)
+        self.generation = generation - 1
+
+    with _replaced(Books, "start_generation", start_generation):
+        yield
+
+
+@bug
+def order_updates_not_delivered() -> Iterator[None]:
+    """What the socket says of orders is noted and not handed over; snapshots are."""
+    original = Books.deliver_account
+
+    def deliver_account(
+        self: Books, subscription: Subscription, content: Order | Balance, *rest: Any, **how: Any
+    ) -> None:
+        if not isinstance(content, Order) or how["snapshot"]:
+            original(self, subscription, content, *rest, **how)
+
+    with _replaced(Books, "deliver_account", deliver_account):
+        yield
 
 
 @bug
@@ -594,6 +648,10 @@ def leaving_waits_for_the_socket() -> Iterator[None]:
 
 
 FOUND_BY: Final[dict[str, tuple[int, str]]] = {
+    "reasons_forgotten": (0, "every transition is a row of the table and says why"),
+    "retry_never_due": (0, "in the end it is CONNECTED"),
+    "data_stamped_with_the_generation_before": (0, "nothing of a dead generation acts"),
+    "order_updates_not_delivered": (0, "orders and balances are the exchange's"),
     "no_lease_check": (4, "nothing but what is expected is raised: it ended with UndeclaredTriggerError"),
     "claims_not_rechecked": (4, "a socket that speaks is not called silent"),
     "resynced_not_rechecked": (20, "CONNECTED is a promise, and gaps are closed"),

@@ -10,15 +10,6 @@ from tests.torture.bugs import BUGS, FOUND_BY
 from tests.torture.find_bugs import TERMS, breaks, broken_promises
 
 WATCHED: Final = {each.promise for each in Watch.__subclasses__() if each.__module__.startswith("gapless.")}
-NO_BUG_KNOWN: Final = frozenset(
-    {
-        "every transition is a row of the table and says why",
-        "in the end it is CONNECTED",
-        "nothing of a dead generation acts",
-        "orders and balances are the exchange's",
-    }
-)
-"""Promises that no planted bug breaks: that their watches can see anything is not shown."""
 
 
 def test_there_are_at_least_25_bugs_and_a_seed_for_each() -> None:
@@ -32,7 +23,7 @@ def test_every_watch_is_seen_to_see_something() -> None:
     broken = set(broken_promises([promise for _seed, promise in FOUND_BY.values()]))
     assert len(WATCHED) == len(Watch.__subclasses__()), "two watches with the same promise"
     assert not broken - promises, "promises that nobody watches over"
-    assert promises - broken == NO_BUG_KNOWN
+    assert not promises - broken, "promises that no planted bug breaks: that their watches see anything is not shown"
 
 
 @pytest.mark.torture

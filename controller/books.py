@@ -87,6 +87,7 @@ class Books:
             ledger=self._tracker.ledger(stream.channel, stream.symbol, rule),
             by_time=rule is SequenceRule.UNSEQUENCED,
             is_account=is_account,
+            snapshot_missed=is_account,
             healable=self._reconciles and (is_account or self._exchange.has_history(stream)),
             generation=self.generation,
         )

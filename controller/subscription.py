@@ -113,7 +113,8 @@ class Subscription:
     """Read, refused, or failed too often."""
     snapshot_failures: int = 0
     snapshot_missed: bool = False
-    """Whether the app was told that it lacks one, or that updates are lost: the next is news, whatever its id."""
+    """Whether the app has had none yet, or was told that it lacks one or that updates are lost: the next one is news,
+    whatever its id."""
     missed_updates: int = 0
     """Account updates without an id that did not fit: only a snapshot asked for later knows them."""
 

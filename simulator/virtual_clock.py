@@ -68,6 +68,8 @@ class VirtualClock(trio.abc.Clock):
 
     def jump(self, seconds: float) -> None:
         """The whole process was stopped for so long: every timer that was due meanwhile comes late, all at once."""
+        if not 0.0 <= seconds < inf:
+            raise ValueError(f"a process is stopped for 0 seconds or more, not for {seconds}")
         self._now += seconds
 
     def sleep_machine(self, seconds: float) -> None:

@@ -146,7 +146,8 @@ async def stuck(stage: Stage, random: Random, duration_s: float) -> bool:
             with stage.failing("drop", nothing_else):
                 await trio.sleep(every_s)
             for session in exchange.hub.of(SESSION):
-                if key in session.marks:
+                # It may have restarted meanwhile: then there is no such message any more.
+                if key in session.marks and exchange.epoch == epoch:
                     session.send(again)
                     repeats += 1
             await trio.sleep(0.001)

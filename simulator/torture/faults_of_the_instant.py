@@ -4,6 +4,7 @@ Two things that are due at different times happen at once after the process was 
 what came meanwhile are found together. A stop of 20 ms or less is none that anybody would notice.
 """
 
+from math import inf, isfinite
 from random import Random
 from typing import Final
 
@@ -39,10 +40,7 @@ async def subscribed_in_silence(stage: Stage, random: Random, duration_s: float)
     """The app asks for one more stream while a silence is being examined."""
     stream = random.choice(stage.streams)
     # Where the venue has refused every other one, there is no market data whose absence would be a silence.
-    lively = [
-        each for each, age_s in stage.controller.freshness().items() if each.symbol != "*" and age_s < stage.idle_s
-    ]
-    if stream not in stage.controller.streams or not set(lively) - {stream}:
+    if stream not in stage.controller.streams or not set(stage.lively) - {stream}:
         return False
     stage.wishes.give_up(stream)
     stage.controller.unsubscribe(stream)
@@ -56,14 +54,14 @@ async def subscribed_in_silence(stage: Stage, random: Random, duration_s: float)
 
 
 async def _window_ends_at(stage: Stage) -> float:
-    """Let the market fall quiet after one last datum on each stream; when the idle window ends."""
+    """Let the market fall quiet after one last datum on each stream; when the idle window ends, infinity: never."""
     stage.market.pace = 0.0
     await trio.sleep(0.5)
     for stream in stage.market.streams:
         stage.exchange.publish(stream.channel, stream.symbol)
     await trio.sleep(0.5)
-    market = [age_s for stream, age_s in stage.controller.freshness().items() if stream.symbol != "*"]
-    return trio.current_time() - min(market) + stage.idle_s
+    age_s = min(age_s for stream, age_s in stage.controller.freshness().items() if stream.symbol != "*")
+    return trio.current_time() - age_s + stage.idle_s if isfinite(age_s) else inf
 
 
 @fault
@@ -71,6 +69,7 @@ async def stopped_in_a_rotation(stage: Stage, random: Random, _duration_s: float
     """The process is stopped for a moment in which a successor is to take over and the idle window ends."""
     ends_at = await _window_ends_at(stage)
     if ends_at > trio.current_time() + stage.idle_s:
+        stage.market.pace = 1.0
         return False
     await trio.sleep_until(ends_at - 1.3)
     # What the socket in use never shows keeps its successor waiting for a second.

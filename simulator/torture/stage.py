@@ -138,6 +138,12 @@ class Stage:
         """Whether the app wants orders or balances."""
         return any(each.symbol == "*" for each in self.streams)
 
+    @property
+    def lively(self) -> list[Stream]:
+        """The market streams of which something came lately: those that are wanted and were not refused."""
+        ages = self.controller.freshness().items()
+        return [stream for stream, age_s in ages if stream.symbol != "*" and age_s < self.idle_s]
+
     def excuse(self, for_s: float) -> None:
         """The process stood still: for so long from now on no deadline need have been kept."""
         self.watches.excused(trio.current_time() + for_s)

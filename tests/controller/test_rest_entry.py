@@ -642,6 +642,16 @@ async def test_a_snapshot_without_an_id_is_overtaken_by_whatever_comes_after_it_
     assert await desk.told() == [], "all that it holds is old, which is not to say that there is nothing"
 
 
+async def test_the_first_snapshot_is_news_even_if_the_subscription_has_its_id_already() -> None:
+    """The mark tells how far the stream has come, and nothing of what the account looks like."""
+    desk = Desk(ORDERS)
+    desk.connect(3)
+    assert desk.snapshot(3, "o-1", source=Source.POLL) is Entry.ENTERED
+    assert await desk.told() == ["SnapshotRead 3: 1", "snapshot o-1 3"]
+    assert desk.snapshot(3, "o-1", source=Source.POLL) is Entry.ENTERED
+    assert await desk.told() == []
+
+
 async def test_polled_snapshots_are_delivered_only_when_they_are_news() -> None:
     desk = Desk(ORDERS)
     desk.connect(mark=0)

@@ -21,6 +21,7 @@ from gapless.dashboard.app import dashboard_app
 from gapless.dashboard.faults import Faults
 from gapless.dashboard.guard import Door
 from gapless.dashboard.picture import Picture, Sample
+from gapless.dashboard.public_origin import PublicOrigin
 from gapless.dashboard.server import at, listen, port_of, serving
 from gapless.dashboard.wire import PictureWire
 
@@ -35,6 +36,7 @@ async def serve_dashboard(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
+    public_url: str | None = None,
     faults: Faults | None = None,
     on_failure: Callable[[Exception], None] | None = None,
     wall_clock: Callable[[], float] = time,
@@ -47,6 +49,8 @@ async def serve_dashboard(
         host: where to listen. Other than loopback, everybody who can reach the port sees the page, and there is no
             password: put a reverse proxy before it.
         port: 0 takes a free one.
+        public_url: where a reverse proxy shows the page, as browsers know it: ``https://dash.example.com``. Without it,
+            what comes through the proxy is refused with 403.
         faults: the buttons of a demo; None: no buttons.
         on_failure: called with a defect of the dashboard, which is then closed, while the block goes on; None: the
             defect is raised out of the block.
@@ -57,12 +61,15 @@ async def serve_dashboard(
 
     Raises:
         CannotListenError: the port is in use, or the host is none of this machine; one line says which. An OSError.
+        ValueError: ``public_url`` is none, or has a path; one line says so.
     """
+    public = None if public_url is None else PublicOrigin.of(public_url)
     listeners = await listen(host, port)
     chosen = port_of(listeners)
     closing = trio.Event()
     source = _Sampled(controller, picture, wall_clock)
-    app = dashboard_app(source, Door(host, chosen), closing=closing, faults=faults, wall_clock=wall_clock)
+    door = Door(host, chosen, public)
+    app = dashboard_app(source, door, closing=closing, faults=faults, wall_clock=wall_clock)
 
     async def show() -> None:
         try:

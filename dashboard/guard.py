@@ -6,13 +6,15 @@ foreign ``Origin``, or says ``Sec-Fetch-Site``.
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from loguru import logger
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gapless.dashboard.public_origin import PublicOrigin
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 _HTTP_PORT: Final = 80
@@ -43,26 +45,41 @@ class Door:
         host: what it is bound to. Bound to every address (``0.0.0.0``, ``::``), it answers to any address that is
             written in digits: an attack by name resolution needs a name.
         port: where.
+        public: where a reverse proxy shows it; None: there is none.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, public: PublicOrigin | None = None) -> None:
         bound = f"[{host}]" if ":" in host else host
         self._any_address = host in {"", "0.0.0.0", "::"}  # noqa: S104 (compared, not bound)
         self._port = port
+        self._public = public
         self._hosts = {each.lower() for each in (*_LOOPBACK, bound) if each}
 
     def refusal(self, headers: Headers, path: str) -> str:
         """Why a request with these headers is refused; empty where it is not."""
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or not self._knows(hosts[0]):
+        if len(hosts) != 1 or not self._origins(hosts[0]):
             return f"this dashboard answers to {self._named()}; the request's Host is {_shown(hosts)}"
         origins = headers.getlist("origin")
-        if origins and origins != [f"http://{hosts[0]}"]:
+        if len(origins) > 1 or any(each not in self._origins(hosts[0]) for each in origins):
             return f"this dashboard answers to its own page only; the request's Origin is {_shown(origins)}"
         site = headers.get("sec-fetch-site", "")
         if site in _FOREIGN and path != "/":
             return "this dashboard answers to its own page only; the request comes from another site"
         return ""
+
+    def _origins(self, host: str) -> Collection[str]:
+        """The origins whose page may ask with this ``Host``; none where the host is foreign.
+
+        A proxy may pass the browser's ``Host`` on, or put its own name for this server there; the origin of the page
+        is the public one either way.
+        """
+        public = self._public
+        if public is not None and host.lower() in public.hosts:
+            return [public.origin]
+        if not self._knows(host):
+            return []
+        return [f"http://{host}", *([] if public is None else [public.origin])]
 
     def _knows(self, host: str) -> bool:
         name, port = _split(host.lower())
@@ -71,7 +88,8 @@ class Door:
         return name in self._hosts or (self._any_address and _is_address(name))
 
     def _named(self) -> str:
-        return f"{', '.join(sorted(self._hosts))} at port {self._port}"
+        named = f"{', '.join(sorted(self._hosts))} at port {self._port}"
+        return named if self._public is None else f"{self._public.origin}, and {named}"
 
 
 class Guard:
@@ -82,7 +100,13 @@ class Guard:
         self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. A WebSocket is none of ours: the server refuses what is not accepted."""
+        """Answer one request. There is no WebSocket here: one is refused with 403."""
+        if scope["type"] == "websocket":
+            refusal = self._door.refusal(Headers(scope=scope), scope["path"])
+            logger.info("refused: {}", refusal or "a WebSocket; there is none here")
+            # Closed before it is accepted: the server answers 403.
+            await send({"type": "websocket.close"})
+            return
         if scope["type"] != "http":
             return
         began = False

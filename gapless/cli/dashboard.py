@@ -23,6 +23,7 @@ from gapless.controller import (
 )
 from gapless.controller.groups import unwrapped
 from gapless.dashboard import Faults, Picture, serve_dashboard, witnessed_client
+from gapless.dashboard.public_origin import PublicOrigin
 from gapless.simulator import ExchangeSimulator, SimulatorConfig, serve_exchange
 
 DEMO_STREAMS: Final = (*GENERATED, Stream("orders", "*"), Stream("balance", "*"))
@@ -34,6 +35,16 @@ DEMO_EXCHANGE: Final = SimulatorConfig(
 )
 """Lively, and quiet enough to read along."""
 _SESSION_ID: Final = "demo"
+
+
+def _checked(url: str | None) -> str | None:
+    """The public URL, where it is one."""
+    if url is not None:
+        try:
+            PublicOrigin.of(url)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +82,12 @@ your own shows its controller."""
 )
 @click.option("--port", type=PORT, default=0, metavar="P", help="For the page; by default a free one.")
 @click.option(
+    "--public-url",
+    callback=lambda _context, _option, url: _checked(url),
+    metavar="URL",
+    help="Where a reverse proxy shows the page: https://dash.example.com. Browsers are answered under that name, too.",
+)
+@click.option(
     "--candle",
     type=click.IntRange(1, 86_400),
     default=CANDLE_S,
@@ -98,6 +115,7 @@ def dashboard(
     streams: tuple[str, ...],
     host: str,
     port: int,
+    public_url: str | None,
     candle: int,
     config: Path | None,
     settings: tuple[str, ...],
@@ -107,7 +125,7 @@ def dashboard(
     Prints the page's URL and runs until SIGINT or SIGTERM. Everything the page needs comes from this process; no
     request leaves the machine, but for those of the feed.
     """
-    page = Page(host=host, port=port, candle_s=candle)
+    page = Page(host=host, port=port, candle_s=candle, public_url=public_url)
     if demo:
         given = {"--ws-url": ws_url, "--rest-url": rest_url, "--stream": streams}
         for name, value in given.items():
@@ -172,7 +190,9 @@ async def _show(feed: Feed, page: Page, picture: Picture, faults: Faults | None 
             session_id=feed.session_id,
             http=http,
         ) as controller,
-        serve_dashboard(controller, picture, host=page.host, port=page.port, faults=faults) as url,
+        serve_dashboard(
+            controller, picture, host=page.host, port=page.port, public_url=page.public_url, faults=faults
+        ) as url,
     ):
         click.echo(f"dashboard: {url}")
         async for event in controller:

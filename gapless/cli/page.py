@@ -32,6 +32,8 @@ class Page:
     host: str = "127.0.0.1"
     port: int = 0
     candle_s: int = CANDLE_S
+    public_url: str | None = None
+    """Where a reverse proxy shows it."""
 
     def picture(self, streams: Sequence[Stream], mode: Mode, wall_clock: Callable[[], float] = time) -> Picture:
         """An empty picture of these streams."""
@@ -111,6 +113,7 @@ class Shown:
                     self._picture,
                     host=self._page.host,
                     port=self._page.port,
+                    public_url=self._page.public_url,
                     faults=self._faults,
                     on_failure=_say_it_failed,
                     wall_clock=self._clock,

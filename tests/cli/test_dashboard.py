@@ -38,6 +38,10 @@ FEED = ("--ws-url", "ws://127.0.0.1:1/ws", "--rest-url", "http://127.0.0.1:1", "
         (("--demo", *FEED[4:]), "it does not go with --stream"),
         (("--demo", "--port", "65536"), "65536 is not in the range"),
         (("--demo", "--candle", "0"), "0 is not in the range"),
+        (
+            ("--demo", "--public-url", "dash.example.com"),
+            "public_url = 'dash.example.com' is not allowed: it is written",
+        ),
         (("--demo", "--set", "nonsense=1"), "unknown setting 'nonsense'"),
         ((*FEED, "--set", "ws_idle_timeout=-1"), "ws_idle_timeout = -1.0 is not allowed"),
         ((*FEED, "--stream", "ticker"), "a stream is written CHANNEL:SYMBOL"),

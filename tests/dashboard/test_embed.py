@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from gapless.controller import ConnectionController, State, Stream, open_controller
-from gapless.dashboard import CannotListenError, Picture, Sample, serve_dashboard, witnessed_client
+from gapless.dashboard import CannotListenError, Picture, Sample, open_faults, serve_dashboard, witnessed_client
 from gapless.dashboard.rest_witness import Witness
 from gapless.dashboard.wire import PictureWire
 from gapless.simulator import FailuresConfig, RateLimitMode, SelectMode, ServerErrorMode
@@ -210,6 +210,31 @@ async def test_a_defect_in_one_reply_is_a_500_and_nothing_else(autojump_clock: M
             await http.get("/events")
         assert (await http.get("/")).status_code == 200
         assert controller.state is State.CONNECTED
+
+
+async def test_behind_a_reverse_proxy_the_page_is_seen_and_its_buttons_are_pressed(autojump_clock: MockClock) -> None:
+    shown, notes = picture(), list[str]()
+    browser = {"Host": "dash.example.com", "Origin": "https://dash.example.com", "Sec-Fetch-Site": "same-origin"}
+    async with (
+        open_world() as world,
+        feed(world, shown) as controller,
+        open_faults(rest_url=world.rest_url, session_id="app", note=notes.append, quiet_symbol="X") as faults,
+        serve_dashboard(controller, shown, faults=faults, public_url="https://dash.example.com/") as url,
+        serve_dashboard(controller, shown, faults=faults) as private_url,
+        httpx.AsyncClient(headers=browser, trust_env=False) as http,
+    ):
+        assert (await http.get(f"{url}api/picture")).status_code == 200
+        assert (await http.post(f"{url}api/faults/behave")).status_code == 204
+        assert (await http.post(f"{private_url}api/faults/behave")).status_code == 403
+    assert notes == ["Behave"]
+
+
+async def test_a_public_url_that_is_none_is_refused_before_anything_is_served(autojump_clock: MockClock) -> None:
+    shown = picture()
+    async with open_world() as world, feed(world, shown) as controller:
+        with pytest.raises(ValueError, match="public_url = '/dash' is not allowed"):
+            async with serve_dashboard(controller, shown, public_url="/dash"):
+                pytest.fail("it was served")
 
 
 async def test_a_port_in_use_is_one_line(autojump_clock: MockClock) -> None:

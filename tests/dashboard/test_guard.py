@@ -5,6 +5,7 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from gapless.dashboard.guard import Door, Guard
+from gapless.dashboard.public_origin import PublicOrigin
 
 LOOPBACK = Door("127.0.0.1", 8099)
 
@@ -136,3 +137,85 @@ async def test_a_defect_ends_its_own_reply() -> None:
     sent = await asked(Guard(fails_half_way, LOOPBACK), host="127.0.0.1:8099")
 
     assert [message["type"] for message in sent] == ["http.response.start"]
+
+
+PUBLIC = Door("127.0.0.1", 8099, PublicOrigin.of("https://dash.example.com"))
+
+
+@pytest.mark.parametrize("host", ["dash.example.com", "DASH.example.com:443", "127.0.0.1:8099"])
+def test_a_page_behind_a_reverse_proxy_is_answered_under_its_public_name(host: str) -> None:
+    """Whether the proxy passes the Host on or not."""
+    assert not refused(PUBLIC, host=host)
+    assert not refused(PUBLIC, host=host, origin="https://dash.example.com", sec_fetch_site="same-origin")
+
+
+def test_a_public_name_opens_the_door_to_nobody_else() -> None:
+    assert "answers to https://dash.example.com, and " in refused(PUBLIC, host="evil.example")
+    for host in ("dash.example.com:8099", "dash.example.com:80", "x.dash.example.com", "dash.example.com.evil.example"):
+        assert "Host is" in refused(PUBLIC, host=host)
+    for origin in ("http://dash.example.com", "https://dash.example.com:8099", "http://127.0.0.1:8099", "null"):
+        assert "Origin is" in refused(PUBLIC, host="dash.example.com", origin=origin)
+    assert "another site" in refused(PUBLIC, host="dash.example.com", sec_fetch_site="cross-site")
+    assert not refused(PUBLIC, host="127.0.0.1:8099", origin="http://127.0.0.1:8099")
+    assert refused(LOOPBACK, host="dash.example.com")
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "host"),
+    [
+        ("https://Dash.Example.com/", "https://dash.example.com", "dash.example.com"),
+        ("https://dash.example.com:443", "https://dash.example.com", "dash.example.com"),
+        ("http://10.0.0.2:8080", "http://10.0.0.2:8080", "10.0.0.2:8080"),
+        ("http://[::1]:80", "http://[::1]", "[::1]"),
+    ],
+)
+def test_a_public_url_is_read_as_browsers_send_it(url: str, origin: str, host: str) -> None:
+    public = PublicOrigin.of(url)
+    assert public.origin == origin
+    assert host in public.hosts
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "dash.example.com",
+        "ftp://dash.example.com",
+        "https://",
+        "https://dash.example.com/page",
+        "https://dash.example.com?x",
+        "https://dash.example.com#x",
+        "https://me:secret@dash.example.com",
+        "https://dash.example.com:0",
+        "https://dash.example.com:70000",
+        "https://dash.example.com:",
+        "https://dash example.com",
+        "https://dash.example.com\n",
+        "https://d\xe4sh.example.com",
+        "https://[::1",
+        "https://*.example.com",
+        "https://" + "x" * 10_000 + "/page",
+    ],
+)
+def test_what_is_no_public_url_is_one_line(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^public_url = .* is not allowed: it is written https://HOST") as raised:
+        PublicOrigin.of(url)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 400
+
+
+async def test_a_websocket_is_refused_before_it_is_accepted() -> None:
+    async def never(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError
+
+    for host in (b"127.0.0.1:8099", b"evil.example"):
+        sent: list[Message] = []
+
+        async def send(message: Message, sent: list[Message] = sent) -> None:
+            sent.append(message)
+
+        async def receive() -> Message:
+            return {"type": "websocket.connect"}
+
+        await Guard(never, LOOPBACK)({"type": "websocket", "path": "/", "headers": [(b"host", host)]}, receive, send)
+        assert sent == [{"type": "websocket.close"}]

@@ -2,6 +2,9 @@
 
 Every one ends by itself, by the failure's ``count`` or ``duration_s`` or by a downtime, so that the controller always
 comes back to ``CONNECTED`` and nobody has to press ``behave``. A button replaces what the one before it did.
+
+Frames are chosen by chance, never by turn: the streams of a venue come by turn as well, and every third frame of three
+streams would be all of one of them, and nothing of the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,9 +83,9 @@ def breakages(quiet_symbol: str) -> Sequence[Breakage]:
         _breakage(
             "drop",
             "Drop frames",
-            "Every third frame is lost for 4 s. Each hole is a gap that is filled over REST.",
+            "A third of all frames is lost for 4 s. Each hole is a gap that is filled over REST.",
             State.RESYNCING,
-            failures={"drop": _now(every_nth=3, duration_s=4)},
+            failures={"drop": _now(probability=1 / 3, duration_s=4)},
         ),
         _breakage(
             "disconnect",
@@ -153,8 +156,8 @@ def breakages(quiet_symbol: str) -> Sequence[Breakage]:
             "Reorder and repeat",
             "For 5 s frames come twice and out of order. The app sees each id once.",
             failures={
-                "reorder": _now(every_nth=5, distance=2, duration_s=5),
-                "duplicate": _now(every_nth=3, duration_s=5),
+                "reorder": _now(probability=0.2, distance=2, duration_s=5),
+                "duplicate": _now(probability=0.3, duration_s=5),
             },
         ),
         _breakage(
@@ -170,9 +173,9 @@ def breakages(quiet_symbol: str) -> Sequence[Breakage]:
         _breakage(
             "garbage",
             "Corrupt frames",
-            "For 4 s every 15th frame is no message at all. It is skipped, and what it carried is filled.",
+            "For 4 s one frame in ten is no message at all. It is skipped, and what it carried is filled.",
             State.RESYNCING,
-            failures={"corrupt": _now(every_nth=15, duration_s=4)},
+            failures={"corrupt": _now(probability=0.1, duration_s=4)},
         ),
         _breakage(
             "goodbye",

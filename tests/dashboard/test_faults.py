@@ -10,11 +10,20 @@ import trio
 from trio.testing import MockClock
 
 from gapless.cli.dashboard import DEMO_EXCHANGE, DEMO_STREAMS
-from gapless.cli.scene import CONFIG
-from gapless.controller import ConnectionController, State, open_controller
+from gapless.cli.scene import CONFIG, GENERATED
+from gapless.controller import (
+    AnyEvent,
+    ConnectionController,
+    GapFound,
+    MarketData,
+    Source,
+    State,
+    Stream,
+    open_controller,
+)
 from gapless.dashboard import FaultError, Faults, UnknownFaultError, open_faults
 from gapless.dashboard.breakages import breakages
-from gapless.simulator import FailuresConfig, Mode
+from gapless.simulator import FailuresConfig, Mode, SimulatorConfig
 from gapless.simulator.testkit import World, open_world
 
 SESSION = "the demo"
@@ -25,11 +34,19 @@ NAMES = [each.button.name for each in BREAKAGES]
 
 
 class Demo:
-    def __init__(self, world: World, controller: ConnectionController, faults: Faults, notes: list[str]) -> None:
+    def __init__(
+        self,
+        world: World,
+        controller: ConnectionController,
+        faults: Faults,
+        notes: list[str],
+        events: Sequence[AnyEvent],
+    ) -> None:
         self.world = world
         self.controller = controller
         self.faults = faults
         self.notes = notes
+        self.events = events
 
     @property
     def path(self) -> list[str]:
@@ -37,26 +54,26 @@ class Demo:
 
 
 @asynccontextmanager
-async def demo() -> AsyncIterator[Demo]:
-    notes: list[str] = []
+async def demo(exchange: SimulatorConfig = EXCHANGE) -> AsyncIterator[Demo]:
+    notes, events = list[str](), list[AnyEvent]()
     async with (
-        open_world(config=EXCHANGE) as world,
+        open_world(config=exchange) as world,
         open_controller(
             ws_url=world.ws_url, rest_url=world.rest_url, streams=DEMO_STREAMS, config=CONFIG, session_id=SESSION
         ) as controller,
         open_faults(rest_url=world.rest_url, session_id=SESSION, note=notes.append, quiet_symbol="ETH/USD") as faults,
         trio.open_nursery() as nursery,
     ):
-        nursery.start_soon(_read, controller)
+        nursery.start_soon(_read, controller, events)
         await controller.wait_for(State.CONNECTED)
         await trio.sleep(5)  # a link that has earned it retries at once
-        yield Demo(world, controller, faults, notes)
+        yield Demo(world, controller, faults, notes, events)
         nursery.cancel_scope.cancel()
 
 
-async def _read(controller: ConnectionController) -> None:
-    async for _ in controller.batches():
-        pass
+async def _read(controller: ConnectionController, events: list[AnyEvent]) -> None:
+    async for batch in controller.batches():
+        events += batch
 
 
 def is_passed(expected: Sequence[str], path: Sequence[str]) -> bool:
@@ -90,6 +107,28 @@ async def test_each_leads_where_it_says_and_back_to_connected(name: str, autojum
         assert d.notes == [button.label]
 
 
+@pytest.mark.parametrize("name", ["drop", "garbage"])
+async def test_holes_come_in_every_market_stream_and_none_is_silenced(name: str, autojump_clock: MockClock) -> None:
+    """As the demo has it, with three streams that come by turn."""
+    async with demo(DEMO_EXCHANGE) as d:
+        before = len(d.events)
+        await d.faults.press(name)
+        await trio.sleep(4)
+        now = d.events[before:]
+        await trio.sleep(4)
+        for stream in GENERATED:
+            holes = [each for each in now if isinstance(each, GapFound) and Stream(each.channel, each.symbol) == stream]
+            live = [
+                each
+                for each in now
+                if isinstance(each, MarketData)
+                and each.source is Source.LIVE
+                and Stream(each.channel, each.symbol) == stream
+            ]
+            assert holes, stream
+            assert len(live) > 10, stream
+
+
 async def test_one_button_after_the_other_still_ends_well(autojump_clock: MockClock) -> None:
     async with demo() as d:
         for name in NAMES:
@@ -121,7 +160,7 @@ async def test_other_sessions_are_left_alone(autojump_clock: MockClock) -> None:
         ) as other,
         trio.open_nursery() as nursery,
     ):
-        nursery.start_soon(_read, other)
+        nursery.start_soon(_read, other, [])
         await trio.sleep(3)
         moves = len(other.history)
         for name in ("silent", "refuse"):

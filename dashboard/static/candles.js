@@ -1,6 +1,6 @@
 /* What the chart is given: bars with holes kept open, marks, precision. Pure: no DOM, no chart. */
 
-import { priceDigits } from "./text.js";
+import { counted, priceDigits } from "./text.js";
 
 /* A night without data is one hole, not ten thousand empty bars. */
 const HOLE_MAX = 60;
@@ -80,5 +80,5 @@ export function precision(bars) {
 export function summary(bars) {
   const rest = bars.reduce((sum, bar) => sum + (bar.over_rest > 0 ? 1 : 0), 0);
   const lost = bars.reduce((sum, bar) => sum + (bar.lost ? 1 : 0), 0);
-  return `${bars.length} candles, ${rest} with points over REST, ${lost} where continuity was lost`;
+  return `${counted(bars.length, "candle")}, ${rest} with points over REST, ${lost} where continuity was lost`;
 }

@@ -3,7 +3,7 @@
 import { candleData, markerData, precision, summary, volumeData } from "./candles.js";
 import { byId, setText } from "./dom.js";
 import { Tabs } from "./tabs.js";
-import { clock, count, duration, price, word } from "./text.js";
+import { clock, count, counted, duration, price, word } from "./text.js";
 
 const COLOURS = ["panel", "text", "muted", "line", "up", "down", "volume-up", "volume-down", "rest", "lost"];
 /* The chart keeps every bar it was ever given; past this it is given the bounded ones anew. */
@@ -82,8 +82,9 @@ export class Chart {
 
   update() {
     const series = this.store.candles.get(this.choose());
-    byId("chart-empty").hidden = series !== undefined && series.bars.length > 0;
+    byId("chart-empty").hidden = this.chart !== null && series !== undefined && series.bars.length > 0;
     if (this.chart === null) return;
+    setText(byId("chart-empty"), emptiness(this.store, this.tabs.selected));
     const symbol = this.tabs.selected;
     if (series === undefined) {
       this.whole(symbol, { bars: [], changed: 0 });
@@ -157,7 +158,7 @@ export class Chart {
             `H ${price(bar.h)}`,
             `L ${price(bar.l)}`,
             `C ${price(bar.c)}`,
-            `${count(bar.n)} points`,
+            counted(bar.n, "point"),
             ...(bar.over_rest > 0 ? [`${count(bar.over_rest)} over REST`] : []),
             ...(bar.lost ? ["continuity lost"] : []),
           ].join("  ");
@@ -170,4 +171,16 @@ export class Chart {
         : `Candlestick chart of ${word(this.drawn.symbol)}: ${summary(bars)}`,
     );
   }
+}
+
+/* Why there is no candle of a symbol. What was refused is counted of all symbols together. */
+export function emptiness({ streams, counters }, symbol) {
+  const hasCome = streams.some((one) => one.last_id !== null && (symbol === null || one.symbol === symbol));
+  const times = counters.get("absurd_times") ?? 0;
+  const prices = counters.get("absurd_prices") ?? 0;
+  const why = [];
+  if (times > 0)
+    why.push(`${counted(times, "point")} refused: the venue's time is more than a day ahead of this machine's`);
+  if (prices > 0) why.push(`${counted(prices, "point")} refused: negative, not a number, or above any price there is`);
+  return hasCome && why.length > 0 ? `No candles. ${why.join(". ")}` : "No data yet";
 }

@@ -34,12 +34,15 @@ function finite(value) {
   return typeof number === "number" && Number.isFinite(number) ? number : null;
 }
 
-/* Ids and counts: 1,204. Beyond what a double holds exactly the digits would lie, so the power stands instead. */
+/* Ids and counts: 1,204. Beyond what a double holds exactly the last digits are not to be relied on, and a sign says so. */
 export function count(value) {
   const number = finite(value);
   if (number === null) return "–";
-  return Math.abs(number) > Number.MAX_SAFE_INTEGER ? number.toExponential(3) : whole.format(number);
+  if (Math.abs(number) >= 1e21) return number.toExponential(3);
+  return `${Math.abs(number) > Number.MAX_SAFE_INTEGER ? "≈" : ""}${whole.format(number)}`;
 }
+
+export const counted = (number, one, more = `${one}s`) => `${count(number)} ${number === 1 ? one : more}`;
 
 export function priceDigits(value) {
   const size = Math.abs(value);
@@ -107,7 +110,7 @@ export function range(first, last) {
   return first === last ? count(first) : `${count(first)}–${count(last)}`;
 }
 
-export const ids = (number) => `${count(number)} ${number === 1 ? "id" : "ids"}`;
+export const ids = (number) => counted(number, "id");
 
 export const CONDITIONS = new Map([
   ["RECONNECTING", "attempting"],
@@ -124,22 +127,34 @@ const UNPROVEN = new Map([
   ["REST_FALLBACK", "No known gap; collecting over REST"],
 ]);
 
-/* The one sentence of the page: [code, sentence, note]. */
-export function wholeness(streams, state) {
+/* Nothing ever came, so nothing can be said of ids: why that is. */
+function nothing(state, answered) {
+  if (state === "RECONNECTING") return "No data yet; connecting";
+  if (state !== "REST_FALLBACK") return "No data yet";
+  return answered > 0 ? "No data yet; asking over REST" : "No data yet: the exchange cannot be reached";
+}
+
+const isRejected = (stream) => stream.rejected !== null && stream.rejected !== undefined;
+
+/* The one sentence of the page: [code, sentence, note]. Only a stream that delivered something is ever called whole. */
+export function wholeness(streams, state, answered = 0) {
   let missing = 0,
     lost = 0,
     open = 0,
-    endless = 0,
-    rejected = 0;
+    endless = 0;
   for (const stream of streams) {
     missing += stream.missing;
     lost += stream.lost_ids;
     open += stream.missing > 0 ? 1 : 0;
     endless += stream.lost.filter((hole) => hole[1] === null).length;
-    rejected += stream.rejected === null || stream.rejected === undefined ? 0 : 1;
   }
+  const total = streams.length;
+  const rejected = streams.filter(isRejected).length;
+  const proven = streams.filter((stream) => !isRejected(stream) && stream.last_id !== null).length;
+  const silent = total - rejected - proven;
+  const refusal = rejected > 0 ? [`${rejected} of ${counted(total, "stream")} rejected`] : [];
   const notes = [];
-  if (missing > 0) notes.push(`in ${open} of ${streams.length} streams`);
+  if (missing > 0) notes.push(`in ${open} of ${counted(total, "stream")}`);
   if (missing > 0 && lost > 0) notes.push(`${ids(lost)} lost and reported`);
   if (missing === 0 && lost > 0)
     notes.push(
@@ -147,19 +162,24 @@ export function wholeness(streams, state) {
         ? "reported; all else delivered once"
         : `reported; ${UNPROVEN.get(state)?.replace("No", "no") ?? "more may be missing"}`,
     );
-  if (endless > 0) notes.push(`${count(endless)} ${endless === 1 ? "loss has" : "losses have"} no known end`);
-  if (rejected > 0) notes.push(`${rejected} ${rejected === 1 ? "stream" : "streams"} rejected`);
-  if (missing > 0) return ["filling", `${ids(missing)} missing, being filled`, notes.join("; ")];
+  if (endless > 0) notes.push(`${counted(endless, "loss has", "losses have")} no known end`);
+  const note = [...notes, ...refusal].join("; ");
+  /* The state is ahead of what the app has taken of the feed: what lies between them is on its way. */
+  if (missing > 0 && state === "CONNECTED")
+    return ["filling", `Checking: ${ids(missing)} not taken by the app yet`, note];
+  if (missing > 0) return ["filling", `${ids(missing)} missing, being filled`, note];
   if (lost > 0 || endless > 0)
+    return ["lost", lost > 0 ? `${endless > 0 ? "At least " : ""}${ids(lost)} lost` : "Continuity lost", note];
+  if (total === 0 && state === "CONNECTED") return ["unproven", "No streams yet", ""];
+  if (proven === 0) return ["unproven", nothing(state, answered), note];
+  if (state !== "CONNECTED") return ["unproven", UNPROVEN.get(state) ?? "Not proven whole", note];
+  notes.push(`every id of ${counted(proven, "stream")} delivered once`);
+  if (silent > 0) notes.push(`${silent} without data yet`);
+  if (rejected > 0)
     return [
-      "lost",
-      lost > 0 ? `${endless > 0 ? "At least " : ""}${ids(lost)} lost` : "Continuity lost",
+      "unproven",
+      `Whole, but ${rejected} of ${counted(total, "stream")} ${rejected === 1 ? "is" : "are"} rejected`,
       notes.join("; "),
     ];
-  if (state === "RECONNECTING" && streams.every((stream) => stream.last_id === null))
-    return ["unproven", "No data yet; connecting", notes.join("; ")];
-  if (state !== "CONNECTED") return ["unproven", UNPROVEN.get(state) ?? "Not proven whole", notes.join("; ")];
-  if (streams.length === 0) return ["unproven", "No streams yet", ""];
-  notes.unshift(`every id of ${streams.length} ${streams.length === 1 ? "stream" : "streams"} delivered once`);
   return ["whole", "Whole", notes.join("; ")];
 }

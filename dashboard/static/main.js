@@ -67,10 +67,11 @@ function take(picture) {
   return true;
 }
 
-function line(isConnected) {
-  connected = isConnected;
-  header.line(isConnected);
-  if (isConnected) faults.load(store.mode);
+function line(status) {
+  const wasConnected = connected;
+  connected = status === "live" || status === "crowded";
+  header.line(status);
+  if (connected && !wasConnected) faults.load(store.mode);
 }
 
 chart.start();
@@ -87,7 +88,7 @@ window.gaplessPage = Object.freeze({
     return store.run;
   },
   get connected() {
-    return feed.connected === true;
+    return feed.connected;
   },
   get state() {
     return store.state.name;

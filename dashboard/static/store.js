@@ -5,6 +5,8 @@ const ITEMS_MAX = 2000;
 const CANDLES_MAX = 600;
 const SYMBOLS_MAX = 200;
 const POINTS_MAX = 300;
+/* The server's own bound. */
+const PRICE_MAX = 1e15;
 const STATE = { name: "", since: 0, before: null, trigger: null, reason: "", generation: 0, retry_at: null };
 
 export class Store {
@@ -57,32 +59,14 @@ export class Store {
     this.counters = new Map(Object.entries(picture.counters ?? {}));
     if (Array.isArray(picture.orders)) this.orders = picture.orders;
     if (Array.isArray(picture.balances)) this.balances = picture.balances;
-    this.enterTransitions(picture.transitions ?? []);
-    const measured = this.heartbeat.points.at(-1)?.[0] ?? -Infinity;
-    append(
-      this.heartbeat.points,
-      (picture.heartbeat?.points ?? []).filter((point) => point[0] > measured),
-      POINTS_MAX,
-    );
+    /* A change brings only what is new, in the order in which it happened: no clock is asked, since clocks are set back. */
+    append(this.transitions, picture.transitions ?? [], TRANSITIONS_MAX);
+    append(this.heartbeat.points, picture.heartbeat?.points ?? [], POINTS_MAX);
     this.heartbeat.last = picture.heartbeat?.last_s ?? null;
     for (const item of picture.items ?? []) this.items.set(item.id, item);
     this.dropOldItems();
     for (const [symbol, bars] of Object.entries(picture.candles ?? {})) this.enter(symbol, bars);
     return true;
-  }
-
-  /* A whole picture that was asked for may already hold what the next change brings. */
-  enterTransitions(more) {
-    const last = this.transitions.at(-1)?.at ?? -Infinity;
-    const known = (one) =>
-      this.transitions.some(
-        (other) => other.at === one.at && other.before === one.before && other.trigger === one.trigger,
-      );
-    append(
-      this.transitions,
-      more.filter((one) => one.at > last || (one.at === last && !known(one))),
-      TRANSITIONS_MAX,
-    );
   }
 
   dropOldItems() {
@@ -127,7 +111,7 @@ function append(list, more, max) {
 function sane(bar) {
   return (
     Number.isSafeInteger(bar.t) &&
-    [bar.o, bar.h, bar.l, bar.c].every((value) => Number.isFinite(value) && Math.abs(value) < 1e15)
+    [bar.o, bar.h, bar.l, bar.c].every((value) => Number.isFinite(value) && Math.abs(value) <= PRICE_MAX)
   );
 }
 

@@ -5,6 +5,8 @@ import { span, word } from "./text.js";
 
 const FAULTS_MAX = 40;
 const WAIT_MAX_S = 120;
+/* A button never waits longer for the server. */
+const ANSWER_MAX_S = 10;
 /* Where nothing but CONNECTED is expected: so long without a transition shows that there is none. */
 const UNMOVED_S = 3;
 
@@ -23,7 +25,8 @@ export class Faults {
   async load(mode) {
     let faults = [];
     try {
-      const reply = mode === "demo" ? await fetch("/api/faults", { cache: "no-store" }) : { status: 404 };
+      const reply =
+        mode === "demo" ? await fetch("/api/faults", { cache: "no-store", signal: patience() }) : { status: 404 };
       if (reply.status === 200) faults = await reply.json();
       else if (reply.status !== 404) return;
     } catch {
@@ -73,19 +76,23 @@ export class Faults {
     const at = this.clock();
     let trouble = null;
     try {
-      const reply = await fetch(`/api/faults/${encodeURIComponent(fault.name)}`, { method: "POST" });
+      const address = `/api/faults/${encodeURIComponent(fault.name)}`;
+      const reply = await fetch(address, { method: "POST", signal: patience() });
       if (!reply.ok) trouble = word((await reply.text()).trim() || `the server answered ${reply.status}`, 200);
-    } catch {
-      trouble = "the dashboard server does not answer";
+    } catch (error) {
+      trouble =
+        error.name === "TimeoutError"
+          ? `no answer within ${span(ANSWER_MAX_S)}; it may still happen`
+          : "the dashboard server does not answer";
     }
     button.disabled = false;
-    button.focus({ preventScroll: true });
-    this.end(trouble === null ? "idle" : null);
+    if (document.activeElement === document.body) button.focus({ preventScroll: true });
     if (trouble !== null) {
       setData(button, "phase", "failed");
       setText(this.status, `“${word(fault.label, 60)}” was not done: ${trouble}`);
       return;
     }
+    this.end("idle");
     setData(button, "phase", "running");
     this.watched = { fault, button, detail, at, done: -1 };
     this.reveal(detail);
@@ -94,7 +101,7 @@ export class Faults {
 
   end(phase) {
     if (this.watched === null) return;
-    if (phase !== null) setData(this.watched.button, "phase", phase);
+    setData(this.watched.button, "phase", phase);
     this.watched = null;
   }
 
@@ -131,3 +138,5 @@ export class Faults {
     }
   }
 }
+
+const patience = () => AbortSignal.timeout(ANSWER_MAX_S * 1000);

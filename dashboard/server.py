@@ -2,21 +2,19 @@
 
 Why not ``anycorn.serve``: it sends within a shielded scope that has no deadline. A browser that stops reading would
 hold its task for ever, and the shutdown with it, whatever is cancelled. Here anycorn speaks HTTP over a stream that
-gives up such a browser (:class:`_Wire`), and leaving the block closes what is still open. As a by-product, the port is
-known before the first request, and a server runs on a virtual network as well. The price: ``TCPServer`` and what it
-takes are no documented interface of anycorn, so its version is bounded.
+gives up such a browser (:mod:`~gapless.dashboard.browser_stream`), and leaving the block closes what is still open. As
+a by-product, the port is known before the first request, and a server runs on a virtual network as well. The price:
+``TCPServer`` and what it takes are no documented interface of anycorn, so its version is bounded.
 
-What it does not do: TLS, and a name's worth of virtual hosts. Put a reverse proxy before it where that is needed.
+What it does not do: TLS, and a name's worth of virtual hosts. HTTP/2 in clear text, which no browser speaks, anycorn
+has no setting to refuse. Put a reverse proxy before it where that is needed.
 """
 
-import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import cast
 
-import anyio
-import anyio.abc
 import trio
 from anycorn import Config
 from anycorn.tcp_server import TCPServer
@@ -24,9 +22,9 @@ from anycorn.typing import ASGIFramework
 from anycorn.utils import wrap_app
 from anycorn.worker_context import WorkerContext
 from loguru import logger
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-_READ_BYTES: Final = 65_536
+from gapless.dashboard.browser_stream import BrowserStream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +32,8 @@ class ServerLimits:
     """Bounds on what browsers may take."""
 
     connections_max: int = 128
-    """Open TCP connections; a browser holds up to six for one host. More are closed at once."""
+    """Open TCP connections; a browser holds up to six for one host. One more takes the place of the oldest that has
+    sent no whole request yet, or else of one that waits for its next; where all are being answered, it is closed."""
     send_timeout_s: float = 30.0
     """For a browser to take one piece of a reply: as long as a laptop needs to wake up, and find its network again."""
     idle_timeout_s: float = 5.0
@@ -107,7 +106,7 @@ class _Connections:
     """Every open connection of one server."""
 
     def __init__(self, app: ASGIApp, closing: trio.Event, limits: ServerLimits) -> None:
-        self._app = wrap_app(cast("ASGIFramework", app), 0, "asgi")
+        self._app = app
         self._closing = closing
         self._limits = limits
         self._context = WorkerContext(None)
@@ -116,7 +115,7 @@ class _Connections:
         self._config.accesslog = None
         self._config.include_server_header = False
         self._config.keep_alive_timeout = limits.idle_timeout_s
-        self._open: dict[_Wire, None] = {}
+        self._open: dict[BrowserStream, None] = {}
         self._idle = trio.Event()
 
     async def accept(self, listeners: list[trio.SocketListener]) -> None:
@@ -139,85 +138,47 @@ class _Connections:
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         """One connection. A defect in it ends it, and nothing else."""
-        if self._closing.is_set() or len(self._open) >= self._limits.connections_max:
+        if self._closing.is_set() or not self._has_room():
             logger.warning("the dashboard closes a connection at once: {} are open", len(self._open))
             return
-        wire = _Wire(stream, self._limits.send_timeout_s)
+        wire = BrowserStream(stream, self._limits.send_timeout_s)
         self._open[wire] = None
         try:
-            await TCPServer(self._app, self._config, self._context, {}, wire).run()
+            app = wrap_app(cast("ASGIFramework", _counted(self._app, wire)), 0, "asgi")
+            await TCPServer(app, self._config, self._context, {}, wire).run()
         except* Exception as group:  # noqa: BLE001 (whatever one browser makes of a connection, the others keep theirs)
             logger.opt(exception=group).error("a connection of the dashboard failed")
         finally:
             wire.cut()
-            del self._open[wire]
+            self._open.pop(wire, None)
             self._idle.set()
 
+    def _has_room(self) -> bool:
+        """Whether one more connection may be; one that asks for nothing is cut for it.
 
-class _Wire(anyio.abc.SocketStream):
-    """A trio stream as anycorn wants it, with a deadline on each send."""
-
-    def __init__(self, stream: trio.SocketStream, send_timeout_s: float) -> None:
-        self._stream = stream
-        self._send_timeout_s = send_timeout_s
-
-    __hash__ = object.__hash__
-
-    @property
-    def _raw_socket(self) -> socket.socket:
-        return cast("socket.socket", self._stream.socket)
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        """The socket, for anycorn to ask who is there. It must not send files past us: there are none to send."""
-        return {anyio.abc.SocketAttribute.raw_socket: lambda: self._raw_socket}
-
-    async def receive(self, max_bytes: int = _READ_BYTES) -> bytes:
-        """What came.
-
-        Raises:
-            anyio.EndOfStream: the peer is done.
+        Half-sent requests cost nothing to send: they must not keep those out that mean it.
         """
-        with _In_anyios_words():
-            data = await self._stream.receive_some(max_bytes)
-        if not data:
-            raise anyio.EndOfStream
-        return bytes(data)
-
-    async def send(self, item: bytes) -> None:
-        """Send it all, within the deadline; a peer that takes nothing for so long is cut off."""
-        with _In_anyios_words(), trio.move_on_after(self._send_timeout_s) as patience:
-            await self._stream.send_all(item)
-        if patience.cancelled_caught:
-            logger.info("a browser took nothing for {} s and is given up", self._send_timeout_s)
-            self.cut()
-            raise anyio.BrokenResourceError
-
-    async def send_eof(self) -> None:
-        """Say that nothing more comes."""
-        with _In_anyios_words():
-            await self._stream.send_eof()
-
-    async def aclose(self) -> None:
-        """Close."""
-        await self._stream.aclose()
-
-    def cut(self) -> None:
-        """Close now; whoever waits on it is woken."""
-        self._stream.socket.close()
+        if len(self._open) < self._limits.connections_max:
+            return True
+        waiting = [wire for wire in self._open if not wire.under_way]
+        if not waiting:
+            return False
+        oldest = min(waiting, key=lambda wire: wire.requests > 0)
+        logger.info("the dashboard cuts a connection that asks for nothing: {} are open", len(self._open))
+        oldest.cut()
+        del self._open[oldest]
+        return True
 
 
-class _In_anyios_words:  # noqa: N801 (a context manager reads as a phrase)
-    """trio's errors as anyio's."""
+def _counted(app: ASGIApp, wire: BrowserStream) -> ASGIApp:
+    """The app for one connection, which learns of its requests. anycorn calls it when a request's head is whole."""
 
-    def __enter__(self) -> None:
-        pass
+    async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+        wire.requests += 1
+        wire.under_way += 1
+        try:
+            await app(scope, receive, send)
+        finally:
+            wire.under_way -= 1
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        match error:
-            case trio.BrokenResourceError():
-                raise anyio.BrokenResourceError from error
-            case trio.ClosedResourceError():
-                raise anyio.ClosedResourceError from error
-            case trio.BusyResourceError():
-                raise anyio.BusyResourceError("using") from error
+    return counting

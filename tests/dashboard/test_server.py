@@ -1,7 +1,7 @@
 """The server under browsers that behave and browsers that do not, on a virtual network."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -9,6 +9,7 @@ import trio
 from starlette.types import Message, Receive, Scope, Send
 from trio.testing import MockClock
 
+from gapless.dashboard.guard import Door, Guard
 from gapless.dashboard.server import ServerLimits, listen, port_of, serving
 from gapless.simulator.network import VirtualNetwork
 
@@ -144,6 +145,34 @@ async def test_connections_have_a_limit(autojump_clock: MockClock) -> None:
         assert await page.get("/one") == "/one"
 
 
+async def test_half_sent_requests_keep_nobody_out(autojump_clock: MockClock) -> None:
+    async with served() as page, await page.open() as asking:
+        await asking.send_all(GET % b"wait")
+        await trio.sleep(0.1)
+        half_sent = [await page.open() for _ in range(10)]
+        for stream in half_sent:
+            with suppress(trio.BrokenResourceError):
+                await stream.send_all(b"GET /one HTTP/1.1\r\nHost:")
+        began_at = trio.current_time()
+        assert await page.get("/one") == "/one"
+        assert trio.current_time() - began_at < 0.1
+        assert page.app.gone == ["/one"], "what is being answered is not cut"
+        for stream in half_sent[:8]:
+            assert await read_all(stream) == b""
+        assert trio.current_time() - began_at < 0.1, "the oldest are cut first"
+
+
+async def test_one_that_waits_for_its_next_request_makes_room_if_no_other_does(autojump_clock: MockClock) -> None:
+    async with served() as page, await page.open() as idle:
+        await idle.send_all(GET % b"one")
+        await trio.sleep(0.1)
+        for _ in range(2):
+            await (await page.open()).send_all(GET % b"wait")
+        await trio.sleep(0.1)
+        assert await page.get("/two") == "/two"
+        assert b"/one" in await read_all(idle)
+
+
 @pytest.mark.parametrize("rubbish", [b"", b"GET / HT", b"\x16\x03\x01\x02\x00", b"GET /one HTTP/1.1\r\n", b"\r\n" * 99])
 async def test_who_sends_no_request_is_gone_soon(rubbish: bytes, autojump_clock: MockClock) -> None:
     async with served() as page, await page.open() as stream:
@@ -173,6 +202,21 @@ async def test_a_websocket_and_http2_do_no_harm(autojump_clock: MockClock) -> No
                 await read_all(stream)
             await stream.aclose()
         assert await page.get("/one") == "/one"
+
+
+async def test_a_websocket_is_answered_403(autojump_clock: MockClock) -> None:
+    upgrade = (
+        b"GET /events HTTP/1.1\r\nHost: page.example:%d\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    network = VirtualNetwork(seed=1)
+    with network.installed():
+        listeners = await listen(HOST, 0)
+        port = port_of(listeners)
+        async with serving(Guard(App(), Door(HOST, port)), listeners, closing=trio.Event()):
+            stream = await trio.open_tcp_stream(HOST, port)
+            await stream.send_all(upgrade % port)
+            assert (await read_all(stream)).startswith(b"HTTP/1.1 403 ")
 
 
 async def test_a_port_in_use_is_one_line() -> None:

@@ -1,5 +1,6 @@
 """Reads a run: lines of JSON in, typed lines out, and the place of what is wrong."""
 
+import codecs
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -44,7 +45,10 @@ class LineReader:
         Raises:
             LineError: a line is no event.
         """
-        for number, line in enumerate(lines, 1):
+        for number, raw in enumerate(lines, 1):
+            if number == 1 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise LineError("the file is UTF-16; expected UTF-8, one JSON object a line")
+            line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
             if not line.strip():
                 continue
             try:

@@ -288,3 +288,13 @@ def test_every_field_that_is_read_is_documented(kind: str) -> None:
     section = DOC.read_text(encoding="utf-8").split(f"### {kind}\n")[1].split("\n## ")[0].split("\n### ")[0]
     for field in msgspec.structs.fields(getattr(known, kind)):
         assert f"| `{field.name}` |" in section
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line() -> None:
+    assert read_run([b"\xef\xbb\xbf" + data(1.0, 1), data(2.0, 2)]) == read_run([data(1.0, 1), data(2.0, 2)])
+
+
+@pytest.mark.parametrize("mark", [b"\xff\xfe", b"\xfe\xff"])
+def test_utf_16_is_named(mark: bytes) -> None:
+    with pytest.raises(LineError, match="the file is UTF-16; expected UTF-8"):
+        read_run([mark + b"{\x00"])

@@ -5,8 +5,10 @@ a slow browser, nothing collects: what comes next is a later, merged change. So 
 number is bounded, and one that takes nothing at all is given up.
 """
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from math import inf
 from time import time
 from typing import Final, Protocol
 
@@ -19,6 +21,8 @@ from starlette.types import Receive, Scope, Send
 from gapless.dashboard.wire import PictureWire
 
 _KEEP_ALIVE: Final = b": keep-alive\n\n"
+_PIECES_MAX: Final = 4
+"""Encoded events kept: pages in step lack the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,7 @@ class EventStreams:
         self._wall_clock = wall_clock
         self._limits = limits or StreamLimits()
         self._encoder = msgspec.json.Encoder()
+        self._pieces: OrderedDict[tuple[int, int], tuple[float, int, bytes]] = OrderedDict()
         self.clients = 0
         """Open streams."""
 
@@ -108,9 +113,9 @@ class EventStreams:
     async def _tell(self, send: Send) -> None:
         """Tell one browser of every change; returns when it is given up."""
         limits = self._limits
-        picture = self._source.whole(self._wall_clock())
+        known, event = self._event(-1)
         retry = b"retry: %d\n\n" % (limits.reconnect_after_s * 1_000)
-        piece, told_at = retry + self._event(picture), trio.current_time()
+        piece, told_at = retry + event, trio.current_time()
         while True:
             if piece:
                 with trio.move_on_after(limits.send_timeout_s) as patience:
@@ -118,17 +123,32 @@ class EventStreams:
                 if patience.cancelled_caught:
                     return
                 told_at = trio.current_time()
-            await trio.sleep(limits.update_every_s)
+            # All pages in step, so that they lack the same.
+            await trio.sleep_until((round(trio.current_time() / limits.update_every_s) + 1) * limits.update_every_s)
             piece = b""
-            if self._source.revision != picture.revision:
-                picture = self._source.changes(picture.revision, self._wall_clock())
-                piece = self._event(picture)
+            if self._source.revision != known:
+                known, piece = self._event(known)
             elif trio.current_time() - told_at >= limits.keep_alive_every_s:
                 piece = _KEEP_ALIVE
 
-    def _event(self, picture: PictureWire) -> bytes:
-        """JSON has no line break outside its strings, and within them they are escaped: one ``data`` line."""
-        return b"event: picture\ndata: " + self._encoder.encode(picture) + b"\n\n"
+    def _event(self, since: int) -> tuple[int, bytes]:
+        """What a page at revision ``since`` (-1: none) lacks: the revision it has then, and the event.
+
+        Encoded once for all pages that lack the same. JSON has no line break outside its strings, and within them they
+        are escaped: one ``data`` line.
+        """
+        now = trio.current_time()
+        asked = (since, self._source.revision)
+        made_at, revision, piece = self._pieces.get(asked, (-inf, 0, b""))
+        if now - made_at >= self._limits.update_every_s:
+            wall = self._wall_clock()
+            picture = self._source.whole(wall) if since < 0 else self._source.changes(since, wall)
+            revision, piece = picture.revision, b"event: picture\ndata: " + self._encoder.encode(picture) + b"\n\n"
+            # Looking may find news: whoever asks next asks for that revision.
+            self._pieces[since, revision] = now, revision, piece
+            if len(self._pieces) > _PIECES_MAX:
+                self._pieces.popitem(last=False)
+        return revision, piece
 
 
 async def _gone(receive: Receive) -> None:

@@ -1,7 +1,7 @@
 """The stream of pictures: the pace, the bounds, and browsers that do not read. On a virtual network."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 import pytest
@@ -91,6 +91,29 @@ async def test_updates_come_five_times_a_second_at_most_and_only_if_something_ch
         with trio.move_on_after(5):
             await stream.next()
             pytest.fail("nothing changed")
+
+
+async def test_pages_that_lack_the_same_cost_one_picture(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    changes = Picture.changes
+
+    def counted(self: Picture, since: int, now: float) -> PictureWire:
+        made.append(since)
+        return changes(self, since, now)
+
+    monkeypatch.setattr(Picture, "changes", counted)
+    async with page() as p, AsyncExitStack() as stack:
+        streams: list[Stream] = []
+        for _ in range(8):
+            streams.append(await stack.enter_async_context(events(HOST, p.port)))
+            await streams[-1].next()
+            await trio.sleep(0.03)
+        for number in (1, 2, 3):
+            p.trade(number)
+            assert {(await stream.next()).revision for stream in streams} == {number}
+    assert made == [0, 1, 2]
 
 
 async def test_a_quiet_stream_says_that_it_is_there(autojump_clock: MockClock) -> None:

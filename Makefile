@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 UV     := $(shell command -v uv 2>/dev/null)
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup demo test torture browser long prove lint types packaging check diagrams clean
+.PHONY: help setup demo test torture browser long prove lint types mypy pyright packaging check diagrams clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,8 +33,8 @@ demo: $(STAMP)  ## watch a feed go silent, fall back to REST, reconnect and come
 test: $(STAMP)  ## the test suite, on every processor
 	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
-torture: $(STAMP)  ## a hundred worlds in which everything goes wrong, every planted bug, the same bytes twice
-	$(BIN)/python -m pytest -q -m torture -n auto --dist worksteal tests/torture
+torture: $(STAMP)  ## a hundred worlds in which everything goes wrong, every planted bug, the same bytes twice, the exhaustive search
+	$(BIN)/python -m pytest -q -m torture -n auto --dist worksteal tests/torture tests/exhaustive
 
 prove: $(STAMP)  ## the full sizes, for hours: thousands of worlds, and every planted bug searched for in a hundred
 	$(BIN)/gapless torture --seeds 0:200 --hours 1 --rate 0.2 --set ws_idle_timeout=60 --json
@@ -44,7 +44,7 @@ prove: $(STAMP)  ## the full sizes, for hours: thousands of worlds, and every pl
 
 # Torture computes, a browser waits: together they take little longer than the longer one.
 long: $(STAMP)  ## torture and browser, side by side
-	$(BIN)/python -m pytest -q -rs -m 'torture or browser' -n 3 --dist worksteal tests/torture tests/browser
+	$(BIN)/python -m pytest -q -rs -m 'torture or browser' -n 3 --dist worksteal tests/torture tests/exhaustive tests/browser
 
 browser: $(STAMP)  ## the dashboard's page in a headless Chromium; skipped, and said, where there is none
 	$(BIN)/python -m pytest -q -rs -m browser -n 2 --dist worksteal tests/browser
@@ -53,8 +53,13 @@ lint: $(STAMP)  ## ruff: rules and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(STAMP)  ## mypy --strict and pyright over code and tests
+types: $(STAMP)  ## mypy --strict and pyright over code and tests, side by side
+	@$(MAKE) --no-print-directory -j2 mypy pyright
+
+mypy: $(STAMP)
 	$(BIN)/mypy
+
+pyright: $(STAMP)
 	$(BIN)/pyright
 
 packaging: $(STAMP)  ## the wheel holds every package, and works outside the checkout

@@ -23,6 +23,7 @@ from tests.exhaustive.plane import Plane, WitnessedLedger
 from tests.exhaustive.search import Explored, search
 from tests.exhaustive.world import Rules
 
+pytestmark = pytest.mark.torture  # half a minute of a processor
 NO_GUARD = 100
 """Ids that a jump may span: more than there are."""
 

@@ -36,11 +36,12 @@ test: $(STAMP)  ## the test suite, on every processor
 torture: $(STAMP)  ## a hundred worlds in which everything goes wrong, every planted bug, the same bytes twice, the exhaustive search
 	$(BIN)/python -m pytest -q -m torture -n auto --dist worksteal tests/torture tests/exhaustive
 
-prove: $(STAMP)  ## the full sizes, for hours: thousands of worlds, and every planted bug searched for in a hundred
+prove: $(STAMP)  ## the full sizes, for hours: thousands of worlds, every planted bug searched for in a hundred, a page open for long
 	$(BIN)/gapless torture --seeds 0:200 --hours 1 --rate 0.2 --set ws_idle_timeout=60 --json
 	$(BIN)/gapless torture --seeds 0:50 --hours 1 --rate 2 --json
 	$(BIN)/gapless torture --seeds 0:5000 --hours 0.25 --rate 0.2 --set ws_idle_timeout=60 --json
 	$(BIN)/python -m tests.torture.find_bugs --seeds 0:100
+	GAPLESS_ENDURANCE_S=300 $(BIN)/python -m pytest -q -rs -s -m browser tests/browser/test_endurance.py
 
 # Torture computes, a browser waits: together they take little longer than the longer one.
 long: $(STAMP)  ## torture and browser, side by side

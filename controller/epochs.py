@@ -48,8 +48,8 @@ class Epochs:
         """Whether a reply of this epoch is out of date."""
         return epoch in self._left
 
-    def is_over(self, epoch: str) -> bool:
-        """Whether a socket that speaks of this epoch is out of date; it has a vote where there is doubt."""
+    def turns_away(self, epoch: str) -> bool:
+        """Hear a socket that speaks of this epoch, and say whether it is out of date; where there is doubt it votes."""
         if epoch == self._doubted:
             self.votes += 1
             return self.votes < VOTES

@@ -65,7 +65,7 @@ class LiveFeed:
             LinkError: the epoch was left before; its ids were reported lost and must not come back.
         """
         books = self._books
-        if epoch is not None and books.epochs.is_over(epoch):
+        if epoch is not None and books.epochs.turns_away(epoch):
             raise LinkError(f"the server speaks of epoch {epoch}, which was left for {books.epoch}")
         books.socket_open = True
         if epoch is not None:

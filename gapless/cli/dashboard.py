@@ -11,7 +11,7 @@ import trio
 
 from gapless.cli.endings import OneLineError, cancelled_by_signals
 from gapless.cli.exit_codes import FAILED, WRONG_USAGE
-from gapless.cli.options import list_settings, network_config, parse_streams
+from gapless.cli.options import network_config, parse_streams, settings_options
 from gapless.cli.page import CANDLE_S, PORT, Control, Page, buttons, symbols_of
 from gapless.cli.scene import CONFIG, GENERATED
 from gapless.controller import (
@@ -95,18 +95,7 @@ your own shows its controller."""
     metavar="SECONDS",
     help="How wide a candle is.",
 )
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML with a table [network].")
-@click.option(
-    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="One setting; goes over FILE; repeatable."
-)
-@click.option(
-    "--list-settings",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=list_settings,
-    help="Print every FIELD with its default, unit and effect, and end.",
-)
+@settings_options
 def dashboard(
     *,
     demo: bool,

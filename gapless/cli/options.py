@@ -1,16 +1,19 @@
 """What commands take: numbers with a limit, streams, settings. A mistake on the command line is wrong usage, exit 2."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from math import isnan
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 import click
 
 from gapless.cli.endings import OneLineError
 from gapless.cli.exit_codes import WRONG_USAGE
 from gapless.controller import ConfigurationError, NetworkConfig, Stream, load_settings
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class Positive(click.FloatRange):
@@ -83,7 +86,7 @@ def assignments(texts: Sequence[str]) -> dict[str, str]:
     return given
 
 
-def list_settings(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+def _list_settings(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     """A click callback: print every field that ``--set`` takes, and end."""
     if not wanted or context.resilient_parsing:
         return
@@ -92,3 +95,23 @@ def list_settings(context: click.Context, _: click.Parameter, wanted: bool) -> N
         unit, effect = each.metadata["unit"], each.metadata["effect"]
         click.echo(f"{each.name:<29} {default!s:<9} {unit:<9} {effect}")
     context.exit()
+
+
+def settings_options(command: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorate a command that has a controller: ``--config``, ``--set`` (as ``settings``), ``--list-settings``."""
+    for option in (
+        click.option(
+            "--list-settings",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_list_settings,
+            help="Print every FIELD with its default, unit and effect, and end.",
+        ),
+        click.option(
+            "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="One setting; goes over FILE; repeatable."
+        ),
+        click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML with a table [network]."),
+    ):
+        command = option(command)
+    return command

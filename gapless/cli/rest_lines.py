@@ -26,14 +26,14 @@ class RestRequest(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field
         path: with the query, as it was sent.
         status: HTTP's; None: no reply came.
         error: what happened instead of a reply.
-        seconds: until the head of the reply, or until that failed.
+        seconds: until the head of the reply, or until that failed; None: not measured.
         at: Unix s, when it left.
     """
 
     path: str
     status: int | None
-    error: str | None
-    seconds: float
+    error: str | None = None
+    seconds: float | None = None
     at: float
 
 

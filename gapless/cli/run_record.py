@@ -6,32 +6,21 @@ from pathlib import Path
 
 import msgspec
 
+from gapless.cli.rest_lines import RestRequest
 from gapless.controller import AnyEvent
 from gapless.simulator.records import RequestRecord
 
 
-class _Line(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="event"):
-    """A line that is no event of a controller."""
-
-    at: float
-
-
-class Fault(_Line, frozen=True, kw_only=True):
-    """What the exchange did, in the words of the story."""
+class Fault(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="event"):
+    """What the exchange did, in the words of the story; no event of a controller."""
 
     text: str
-
-
-class RestRequest(_Line, frozen=True, kw_only=True):
-    """A REST request, as the exchange saw it: one that never arrived is not among them."""
-
-    path: str
-    status: int
+    at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """A run that is over. Times are Unix seconds."""
+    """A run that is over. Times are Unix seconds. Requests are those that arrived at the exchange."""
 
     events: Sequence[AnyEvent]
     faults: Sequence[tuple[float, str]]

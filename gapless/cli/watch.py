@@ -15,7 +15,7 @@ import trio
 from gapless.cli.endings import OneLineError, cancelled_by_signals
 from gapless.cli.exit_codes import FAILED, WRONG_USAGE
 from gapless.cli.lines import Summary, line_of
-from gapless.cli.options import SECONDS, list_settings, network_config, parse_streams
+from gapless.cli.options import SECONDS, network_config, parse_streams, settings_options
 from gapless.cli.output import Output
 from gapless.cli.rejections import Rejections
 from gapless.cli.rest_lines import Witness, client_through
@@ -49,18 +49,7 @@ The file's table [network] takes the fields of --set. docs/events.md describes t
 @click.option(
     "--stream", "streams", multiple=True, required=True, metavar="CHANNEL:SYMBOL", help="What to watch; repeatable."
 )
-@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML with a table [network].")
-@click.option(
-    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="One setting; goes over FILE; repeatable."
-)
-@click.option(
-    "--list-settings",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=list_settings,
-    help="Print every FIELD with its default, unit and effect, and end.",
-)
+@settings_options
 @click.option("--seconds", type=SECONDS, metavar="N", help="End after so long; by default only at a signal.")
 @click.option("--session-id", metavar="ID", help="Kept over reconnects; by default a random one.")
 @click.option("--json", "as_json", is_flag=True, help="One event a line on stdout, and nothing else.")

@@ -38,7 +38,6 @@ class Heard:
 class Asked:
     """One REST request, as it left."""
 
-    method: str
     path: str
 
 

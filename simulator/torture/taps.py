@@ -183,7 +183,7 @@ def tapped_client(watches: Watches, timeout_s: float) -> httpx.AsyncClient:
     """
 
     async def on_request(request: httpx.Request) -> None:
-        asked = Asked(method=request.method, path=request.url.raw_path.decode("ascii"))
+        asked = Asked(path=request.url.raw_path.decode("ascii"))
         watches.asked(trio.current_time(), asked)
 
     async def on_response(response: httpx.Response) -> None:

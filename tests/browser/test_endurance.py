@@ -1,6 +1,6 @@
 """A page that is open for long, and one that never reads: neither costs the server, the browser or the controller.
 
-Half a minute here, by ``GAPLESS_ENDURANCE_S``; the full five minutes are a matter of ``make prove``.
+Half a minute here; ``make prove`` takes the full five, by ``GAPLESS_ENDURANCE_S``.
 """
 
 import os

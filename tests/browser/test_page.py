@@ -74,7 +74,7 @@ def test_the_page_shows_a_feed_and_asks_nothing_of_anybody_else(open_page: Open)
         expect(page.locator("#orders tbody tr").first).to_be_visible(timeout=WAIT_MS)
         expect(page.locator("#balances tbody tr").first).to_be_visible(timeout=WAIT_MS)
         expect(page.locator(".attribution")).to_contain_text("TradingView")
-        assert page.evaluate("() => document.title").startswith("gapless") or "gapless" in page.title()
+        expect(page).to_have_title(re.compile(r"^CONNECTED: Whole.* gapless$"))
 
 
 def test_backfilled_points_enter_past_candles(open_page: Open) -> None:

@@ -69,12 +69,15 @@ async def reconnect_in_the_same_instant(stage: Stage, _random: Random, duration_
 
 
 @fault
-async def reconnect_in_silence(stage: Stage, _random: Random, duration_s: float) -> bool:
-    """The app asks for a connection while a silence is being examined."""
+async def reconnect_in_silence(stage: Stage, random: Random, duration_s: float) -> bool:
+    """While a silence is being examined, the app asks for a connection or the venue cuts the one there is."""
     with stage.failing("silent_connection", SILENT), trio.move_on_after(4.0 * duration_s):
         while stage.controller.state is not State.SILENT:
             await stage.controller.wait_for(State.SILENT)
-        stage.controller.reconnect("the app has noticed, too")
+        if random.random() < 0.5:
+            stage.controller.reconnect("the app has noticed, too")
+        else:
+            stage.exchange.disconnect(SESSION)
     return True
 
 

@@ -7,6 +7,8 @@ from hashlib import sha256
 
 import pytest
 
+from gapless.simulator.torture.plan import Terms, draw
+
 SCRIPT = """
 import random, sys
 seed, salt = int(sys.argv[1]), int(sys.argv[2])
@@ -32,8 +34,12 @@ def log_of(seed: int, salt: int) -> bytes:
     return ran.stdout
 
 
+WHOLE = [seed for seed in range(50) if draw(seed, Terms(hours=0.25, rate_per_s=2.0)).leaves_at is None]
+"""Worlds whose app stays to the end."""
+
+
 @pytest.mark.torture
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", WHOLE[:5])
 def test_the_same_seed_gives_the_same_bytes_in_another_process(seed: int) -> None:
     first, second = log_of(seed, salt=1), log_of(seed, salt=7_919)
     assert len(first.splitlines()) > 1_000, "a log of a quarter of an hour"

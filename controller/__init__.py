@@ -14,6 +14,7 @@ from gapless.controller.errors import (
     PeerError,
     ReconnectExhaustedError,
     RequestFailedError,
+    RequestWithdrawnError,
 )
 from gapless.controller.events import (
     AnyEvent,
@@ -76,6 +77,7 @@ __all__ = [
     "ReconnectExhaustedError",
     "ReconnectGaveUp",
     "RequestFailedError",
+    "RequestWithdrawnError",
     "RestRateLimiter",
     "RestStats",
     "SequenceTracker",

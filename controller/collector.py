@@ -8,7 +8,7 @@ from loguru import logger
 
 from gapless.controller.answer import Answer, Entry
 from gapless.controller.books import Books
-from gapless.controller.errors import CircuitOpenError, InvalidReplyError, RequestFailedError
+from gapless.controller.errors import CircuitOpenError, InvalidReplyError, RequestFailedError, RequestWithdrawnError
 from gapless.controller.events import SnapshotMissed, Source
 from gapless.controller.exchange import Exchange, HistoryPage, HistoryQuery, RestReply, Snapshot
 from gapless.controller.instants import instant
@@ -52,12 +52,12 @@ class Collector:
         self._evidence = evidence
         self._wall_clock = wall_clock
 
-    def once(self, charge: Callable[[int], None]) -> "Collector":
-        """One that sends each request once and tells ``charge`` what it weighs."""
+    def once(self, charge: Callable[[int], None], still_wanted: Callable[[], bool]) -> "Collector":
+        """One that sends each request once, if ``still_wanted`` then, and tells ``charge`` what it weighs."""
         return Collector(
             books=self._books,
             exchange=self._exchange,
-            rest=self._rest.once(charge),
+            rest=self._rest.once(charge, still_wanted),
             page_rows=self._page_rows,
             evidence=self._evidence,
             wall_clock=self._wall_clock,
@@ -225,6 +225,8 @@ class Collector:
         try:
             reply = await self._fetch(self._exchange.history_request(query), priority)
             page = self._exchange.decode_history(reply)
+        except RequestWithdrawnError:
+            return None, None
         except (RequestFailedError, InvalidReplyError) as error:
             self._complain(subscription, error)
             if subscription.rejected and isinstance(error, RequestFailedError) and error.is_refusal:

@@ -72,5 +72,9 @@ class RequestFailedError(PeerError):
         return self.status is not None and 400 <= self.status < 500 and self.status not in {408, 418, 425, 429}
 
 
+class RequestWithdrawnError(RequestFailedError):
+    """A REST request was not sent: when its turn came, nobody wanted it any more."""
+
+
 class CircuitOpenError(RequestFailedError):
     """A REST request was not sent: the host failed so often in a row that it is left alone until a probe succeeds."""

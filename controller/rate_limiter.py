@@ -12,7 +12,7 @@ import trio
 from loguru import logger
 
 from gapless.controller.circuit_breaker import Circuit, CircuitBreaker
-from gapless.controller.errors import CircuitOpenError, RequestFailedError
+from gapless.controller.errors import CircuitOpenError, RequestFailedError, RequestWithdrawnError
 from gapless.controller.fair_line import FairLine, Ticket
 from gapless.controller.priority import Priority
 from gapless.controller.request_window import RequestWindow
@@ -107,6 +107,7 @@ class RestRateLimiter:
         priority: Priority = Priority.POLL,
         weight: int = 1,
         client: Hashable = None,
+        still_wanted: Callable[[], bool] = lambda: True,
     ) -> _ReplyT:
         """Send a request inside the budget, and again where that can help.
 
@@ -120,9 +121,11 @@ class RestRateLimiter:
             priority: who goes first when the budget is short.
             weight: what it costs of the budget; one heavier than the whole budget waits for an empty window.
             client: whose turn it takes; clients share what one priority gets evenly.
+            still_wanted: asked when its turn has come; what nobody wants any more is not sent and costs nothing.
 
         Raises:
             CircuitOpenError: the host is left alone for now.
+            RequestWithdrawnError: it was not wanted any more.
             RequestFailedError: out of retries.
         """
         attempt = 0
@@ -132,6 +135,8 @@ class RestRateLimiter:
             self._refuse_while_open(endpoint, failure)
             await self._turn(priority, weight, client)
             self._refuse_while_open(endpoint, failure)
+            if not still_wanted():
+                raise RequestWithdrawnError(f"{endpoint}: not sent, what it asks for was answered otherwise")
             self._window.sent(trio.current_time(), weight)
             self.requests_sent += 1
             reply, failure, delay_s = await self._send(make_request, endpoint, attempt)

@@ -55,9 +55,14 @@ class RestClient:
         self.stats = RestStats()
         self.charge: Callable[[int], None] | None = None
         """Told the weight of each request before it queues up."""
+        self.still_wanted: Callable[[], bool] = lambda: True
+        """Asked for each request when its turn has come."""
 
-    def once(self, charge: Callable[[int], None]) -> "RestClient":
-        """One that sends each request once and tells ``charge`` what it weighs; the limiter sees the same client."""
+    def once(self, charge: Callable[[int], None], still_wanted: Callable[[], bool]) -> "RestClient":
+        """One that sends each request once, where it is ``still_wanted`` when its turn has come.
+
+        It tells ``charge`` what each one weighs before it queues up; the limiter sees the same client.
+        """
         client = RestClient(
             http=self._http,
             limiter=self._limiter,
@@ -65,7 +70,7 @@ class RestClient:
             reply_size_max=self._reply_size_max,
             max_retries=0,
         )
-        client.stats, client.charge = self.stats, charge
+        client.stats, client.charge, client.still_wanted = self.stats, charge, still_wanted
         return client
 
     async def fetch(self, request: httpx.Request, *, priority: Priority, weight: int = 1) -> RestReply:
@@ -73,6 +78,7 @@ class RestClient:
 
         Raises:
             RequestFailedError: refused (4xx), out of retries, or not sent because the host is left alone.
+            RequestWithdrawnError: not sent, nobody wants it any more.
         """
         if self.charge is not None:
             self.charge(weight)
@@ -82,7 +88,13 @@ class RestClient:
             return await self._send(request, endpoint)
 
         reply = await self._limiter.retry_request(
-            make_request, endpoint, self._max_retries, priority=priority, weight=weight, client=id(self.stats)
+            make_request,
+            endpoint,
+            self._max_retries,
+            priority=priority,
+            weight=weight,
+            client=id(self.stats),
+            still_wanted=self.still_wanted,
         )
         if reply.status != _OK:
             raise RequestFailedError(f"{endpoint}: HTTP {reply.status}", status=reply.status)

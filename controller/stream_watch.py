@@ -193,7 +193,8 @@ class _Watcher:
 async def _judged(runtime: "Runtime", subscription: Subscription, charged: trio.Event) -> tuple[Judgement, str]:
     """Ask REST until the stream's silence can be judged; the rows that answer are delivered.
 
-    Each request is sent once: the next probe is a better second try than one that goes ahead of all else now.
+    Each request is sent once: the next probe is a better second try than one that goes ahead of all else now. And it
+    is sent only while the stream is still silent.
     """
     silence = Silence(
         began_at=trio.current_time(),
@@ -202,14 +203,18 @@ async def _judged(runtime: "Runtime", subscription: Subscription, charged: trio.
         # No PING is needed: the other streams prove the socket. Its usual round trip is the patience.
         pong_rtt_s=runtime.heartbeat.usual_s or CATCH_UP_S,
     )
-    asked = trio.Event()
+    asked, heard_at = trio.Event(), subscription.last_data_at
 
     def charge(weight: int) -> None:
         runtime.stream_watch.charge(trio.current_time(), weight)
         charged.set()
 
+    def is_silent() -> bool:
+        # A ban can keep the question in line for minutes, and the stream may have answered it meanwhile.
+        return subscription.last_data_at == heard_at
+
     async def ask() -> None:
-        await runtime.collector.once(charge).poll(subscription, Priority.VERIFY)
+        await runtime.collector.once(charge, is_silent).poll(subscription, Priority.VERIFY)
         asked.set()
         charged.set()
         runtime.evidence.notify()

@@ -1,8 +1,8 @@
 """One stream in one epoch: what was issued, what the app got, and how the two differ. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gapless.controller import ContinuityLost, MarketData
@@ -30,11 +30,13 @@ class Point(NamedTuple):
 class Issued:
     """Every id a stream issued: ``points[0]`` is id 1. ``owed_from`` None: nobody is owed any of them.
 
-    A point that is None was issued, and nobody wrote down what it said.
+    A point that is None was issued, and nobody wrote down what it said. ``misnamed``: id -> what the venue said under
+    it although that has another id; who lacks that id cannot know better.
     """
 
     points: Sequence[Point | None]
     owed_from: int | None = None
+    misnamed: Mapping[int, Container[Point]] = field(default_factory=dict)
 
 
 class StreamAccount:
@@ -64,7 +66,7 @@ class StreamAccount:
         if 1 <= number <= len(self._issued.points):
             came = Point(event.timestamp, event.price, event.bid or 0.0, event.ask or 0.0, event.volume_24h or 0.0)
             issued = self._issued.points[number - 1]
-            if issued is not None and came != issued:
+            if issued is not None and came != issued and came not in self._issued.misnamed.get(number, ()):
                 self._wrong.append(f"{number} was delivered as {tuple(came)}, issued as {tuple(issued)}")
 
     def _enter_loss(self, event: ContinuityLost) -> None:

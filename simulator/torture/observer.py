@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from gapless.controller import AnyEvent, StateChanged, Stream
+from gapless.simulator.testkit.deliveries import Point
 
 VIOLATIONS_MAX: Final = 5
 """Texts kept per promise; what breaks once usually breaks a thousand times."""
@@ -21,6 +22,7 @@ class Heard:
     Attributes:
         epoch: of the socket, as its WELCOME named it.
         ids: channel, symbol and id of each frame that is market data beyond doubt.
+        points: what each of them says.
         streams: channel and symbol of those that are news: newer than all that this socket has shown of the stream.
         perhaps: whether one of them may be news, or answers a subscription: what may restart a window. A message that
             is sent again and again is none.
@@ -29,6 +31,7 @@ class Heard:
 
     epoch: str
     ids: tuple[tuple[str, str, int], ...]
+    points: tuple[Point, ...]
     streams: tuple[tuple[str, str], ...]
     perhaps: bool
     doubtful: bool

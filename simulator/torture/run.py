@@ -16,8 +16,10 @@ from gapless.controller import (
     ConnectionController,
     MarketData,
     ReconnectGaveUp,
+    Source,
     State,
     StateChanged,
+    Stream,
     StreamRejected,
 )
 from gapless.simulator import Endpoints, ExchangeSimulator, SimulatorConfig, serve_exchange
@@ -137,8 +139,8 @@ class _World:
         self._last_move_at = 0.0
         self._has_moved = trio.Event()
         self._troubles = 0
-        self._refused = False
-        """Whether a stream was refused in this generation."""
+        self._refused: set[Stream] = set()
+        """Refused in this generation, and not heard of since."""
         self._trouble_at = 0.0
         self._host_troubles = 0
         self._host_trouble_at = float("-inf")
@@ -252,6 +254,7 @@ class _World:
                             rest_port=urlsplit(at.rest_url).port or 0,
                             watches=oracle.watches,
                             struck=self._struck,
+                            refused=self._refused,
                         )
                         await self._play(stage, oracle, faults)
                 finally:
@@ -301,7 +304,11 @@ class _World:
         stage.heal()
         self._say("everybody behaves")
         if self._refused:
-            # It is asked for again with the next generation; until then nothing of it can be delivered.
+            # It is asked for again with the next generation; until then nothing of it can be delivered. An attempt that
+            # is under way is not begun anew, and it may be the one that met the refusal.
+            with trio.move_on_after(CONVERGE_S):
+                while stage.controller.state is State.RECONNECTING:  # noqa: ASYNC110
+                    await trio.sleep(0.25)
             stage.controller.reconnect("a stream was refused")
             await trio.sleep(0.1)
         await self._converge(stage)
@@ -368,12 +375,14 @@ class _World:
     def _note(self, event: AnyEvent) -> None:
         if isinstance(event, MarketData):
             self._delivered += 1
+            if event.source is Source.LIVE:
+                self._refused.discard(Stream(event.channel, event.symbol))
         elif isinstance(event, ReconnectGaveUp):
             self._gave_up.set()
         elif isinstance(event, StreamRejected):
-            self._refused = True
+            self._refused.add(Stream(event.channel, event.symbol))
         elif isinstance(event, StateChanged) and event.after is State.RECONNECTING:
-            self._refused = False
+            self._refused.clear()
         if self._log is not None:
             self._say(str(event))
 

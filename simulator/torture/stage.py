@@ -84,6 +84,8 @@ class Stage:
     ws_port: int
     rest_port: int
     watches: Watches
+    refused: set[Stream] = field(default_factory=set)
+    """Those that the venue refused when they were last asked for."""
     struck: Counter[str] = field(default_factory=Counter)
     """Fault -> how often it really happened."""
     _failing: dict[str, list[Mode]] = field(default_factory=dict)
@@ -140,9 +142,10 @@ class Stage:
 
     @property
     def lively(self) -> list[Stream]:
-        """The market streams of which something came lately: those that are wanted and were not refused."""
+        """The market streams of which something came lately and may still come: wanted, and not refused."""
         ages = self.controller.freshness().items()
-        return [stream for stream, age_s in ages if stream.symbol != "*" and age_s < self.idle_s]
+        lately = [stream for stream, age_s in ages if stream.symbol != "*" and age_s < self.idle_s]
+        return [stream for stream in lately if stream not in self.refused]
 
     def excuse(self, for_s: float) -> None:
         """The process stood still: for so long from now on no deadline need have been kept."""

@@ -11,6 +11,7 @@ import trio
 
 from gapless.controller import LinkError, Stream
 from gapless.controller.transports import Connection, Transport
+from gapless.simulator.testkit.deliveries import Point
 from gapless.simulator.torture.observer import Answered, Asked, Heard, Watches
 
 
@@ -22,6 +23,14 @@ class _Data(msgspec.Struct, tag_field="type", tag="MARKET_DATA"):
     timestamp: str
     price: float
     sequence_id: int
+    bid: float | None = None
+    ask: float | None = None
+    volume_24h: float | None = None
+
+    @property
+    def point(self) -> Point:
+        """What it says, but for its name."""
+        return Point(self.timestamp, self.price, self.bid or 0.0, self.ask or 0.0, self.volume_24h or 0.0)
 
 
 class _Mark(msgspec.Struct):
@@ -129,6 +138,7 @@ class _Tapped:
         frames = await self._inner.receive()
         now = trio.current_time()
         ids: list[tuple[str, str, int]] = []
+        points: list[Point] = []
         streams: list[tuple[str, str]] = []
         perhaps = doubtful = False
         for frame in frames:
@@ -144,9 +154,17 @@ class _Tapped:
                 key = (datum.channel, datum.symbol)
                 is_news, may_be_news = self._of(*key).enter(datum.sequence_id)
                 ids.append((*key, datum.sequence_id))
+                points.append(datum.point)
                 streams += [key] if is_news else []
                 perhaps = perhaps or may_be_news
-        heard = Heard(epoch=self._epoch, ids=tuple(ids), streams=tuple(streams), perhaps=perhaps, doubtful=doubtful)
+        heard = Heard(
+            epoch=self._epoch,
+            ids=tuple(ids),
+            points=tuple(points),
+            streams=tuple(streams),
+            perhaps=perhaps,
+            doubtful=doubtful,
+        )
         self._watches.heard(now, heard)
         return frames
 

@@ -19,7 +19,7 @@ from gapless.controller import (
     StreamReset,
     Trigger,
 )
-from gapless.simulator.testkit.deliveries import Issued, Point, StreamKey, spans
+from gapless.simulator.testkit.deliveries import Issued, Point, StreamAccount, StreamKey, spans
 
 OLD = StreamKey("e-1", "ticker", "BTC/USD")
 NEW = StreamKey("e-2", "ticker", "BTC/USD")
@@ -367,3 +367,23 @@ def test_the_limits_themselves_are_allowed() -> None:
     assert check(record=replace(RECORD, requests_at=[index / 10 for index in range(20)])).ok
     wrong = [msgspec.structs.replace(datum(2, NEW), price=0.0) for _ in range(VIOLATIONS_MAX - 1)]
     assert len(check([*WHOLE, *wrong]).violations) == VIOLATIONS_MAX
+
+
+# -- what a socket says under a wrong id ------------------------------------------------------------------------------
+
+
+def test_what_the_venue_said_under_a_wrong_id_is_taken_for_it_once() -> None:
+    """A client that lacks id 3 cannot know that what comes under it was issued as 7."""
+    seventh = Point("t-7", price(7), 1.0, 2.0, 3.0)
+    lie = msgspec.structs.replace(datum(7), sequence_id=3)
+
+    def violations(said: dict[int, set[Point]], *events: MarketData) -> list[str]:
+        account = StreamAccount(OLD, replace(issued(9, None), misnamed=said))
+        for event in events:
+            account.enter(event)
+        return list(account.violations(settled=False))
+
+    assert violations({3: {seventh}}, lie) == []
+    assert "3 was delivered as" in " ".join(violations({}, lie))
+    assert "3 was delivered as" in " ".join(violations({4: {seventh}}, lie))
+    assert "more than once" in " ".join(violations({3: {seventh}}, lie, datum(3)))

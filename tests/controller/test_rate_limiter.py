@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from gapless.controller import ConfigurationError, Priority, RequestFailedError, RestRateLimiter
+from gapless.controller import ConfigurationError, Priority, RequestFailedError, RequestWithdrawnError, RestRateLimiter
 from gapless.controller.exchange import RestReply
 from gapless.controller.request_window import WINDOW_GUARD_S, RequestWindow
 
@@ -377,6 +377,23 @@ async def test_a_waiter_that_gives_up_leaves_no_trace(autojump_clock: MockClock)
         scopes["head"].cancel()
     assert host.came[1:] == [("second", 1.1), ("last", 2.2)], "nobody waits for those who left"
     assert limiter.requests_sent == 3
+
+
+async def test_what_nobody_wants_any_more_when_its_turn_comes_is_not_sent(autojump_clock: MockClock) -> None:
+    limiter, host = RestRateLimiter(requests=1), Host(reply(LIMITED, retry_after="7"))
+    wanted = True
+
+    async def ask() -> None:
+        with pytest.raises(RequestWithdrawnError, match="not sent"):
+            await limiter.retry_request(host.request("gone"), "gone", still_wanted=lambda: wanted)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await trio.sleep(3.0)
+        wanted = False
+    await limiter.retry_request(host.request("next"), "next")
+    assert host.came == [("gone", 0.0), ("next", 7.0)], "its retry cost nothing, and nobody waited for it"
+    assert limiter.requests_sent == 2
 
 
 async def test_a_request_cancelled_in_flight_has_still_been_sent(autojump_clock: MockClock) -> None:

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from gapless.controller import NetworkConfig, Source, State, Stream, open_controller
 from gapless.controller.exchanges import ReferenceExchange
-from gapless.simulator import FailuresConfig, ServerErrorMode
+from gapless.simulator import FailuresConfig, RateLimitMode, ServerErrorMode
 from gapless.simulator.failure_modes import SelectMode
 from tests.kit import ETHER, SESSION, TICKER, Feed, World, virtual_wall_clock, world
 
@@ -103,6 +103,23 @@ async def test_one_failed_request_delays_the_finding_by_a_second(autojump_clock:
         w.fail(FailuresConfig(drop=failures.drop, server_error=server_error))
         took = await first_news_after(feed, [ETHER], trio.current_time())
         assert took[ETHER] == pytest.approx(IDLE_S + 1.0, abs=0.15)
+
+
+async def test_a_probe_that_a_ban_keeps_in_line_is_withdrawn_if_the_stream_speaks(autojump_clock: MockClock) -> None:
+    """Found by torture: the question was put a minute after the stream had answered it."""
+    async with world(rate_per_s=0) as w, w.feed(TICKER, ETHER) as feed, trio.open_nursery() as nursery:
+        w.publish(1, ETHER)
+        nursery.start_soon(lambda: trades(w, TICKER, every_s=0.5))
+        await feed.until_state(State.CONNECTED)
+        since = w.exchange.now()
+        w.fail(FailuresConfig(rate_limited=RateLimitMode(enabled=True, status=418, count=1, retry_after_s=60)))
+        await trio.sleep(2 * IDLE_S)
+        assert len(asked_for(w, since)) == 1, "the probe was refused, and the next one waits for the end of the ban"
+        for _ in range(10):
+            w.publish(1, ETHER)
+            await trio.sleep(IDLE_S / 2)
+        assert len(asked_for(w, since)) == 1
+        nursery.cancel_scope.cancel()
 
 
 # -- within the budget ------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from gapless.simulator.torture.catalogue import FAULTS
 from gapless.simulator.torture.outcome import Outcome
 from gapless.simulator.torture.plan import Terms
 from gapless.simulator.torture.pool import run_seeds
+from gapless.simulator.torture.run import run_seed
 from gapless.states import TABLE
 
 SEEDS = range(100)
@@ -41,6 +42,14 @@ def test_a_hundred_worlds_keep_every_promise_and_leave_nothing_out(outcomes: lis
     assert not [row for row in rows if not edges[row]], "rows never taken"
     assert not [reason for reason in REASONS if not reasons[reason]], "reasons never given"
     assert not reasons.keys() - REASONS, "reasons that are not documented"
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("seed", [102, 208, 896, 1393, 1643, 1813, 2044, 2113])
+def test_a_quiet_world_that_broke_a_promise_once_keeps_them_all(seed: int) -> None:
+    """What 5,000 quiet quarters of an hour found, in the controller or in what judges it."""
+    quiet = Terms(hours=0.25, rate_per_s=0.2, settings={"ws_idle_timeout": 60.0})
+    assert run_seed(seed, quiet).violations == ()
 
 
 def table(title: str, names: Iterable[str], counts: Counter[str]) -> str:

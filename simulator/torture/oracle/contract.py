@@ -19,7 +19,7 @@ from gapless.controller import (
 )
 from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.testkit.continuity import Continuity
-from gapless.simulator.testkit.deliveries import Issued, StreamAccount, StreamKey, named, spans
+from gapless.simulator.testkit.deliveries import Issued, Point, StreamAccount, StreamKey, named, spans
 from gapless.simulator.testkit.issued import points
 from gapless.simulator.torture.observer import Answered, Heard, Watch
 from gapless.simulator.torture.wishes import Wishes
@@ -39,8 +39,16 @@ class ExactlyOnce(Watch):
         self._events: dict[StreamKey, list[MarketData | ContinuityLost]] = {}
         self._owed: list[tuple[Stream, StreamKey, set[int]]] = []
         """Stream and epoch -> the ids that came or were reported lost, once the run is over."""
+        self._said: dict[StreamKey, dict[int, set[Point]]] = {}
+        """Stream and epoch -> what the sockets said under each id."""
         self.reasons: Counter[str] = Counter()
         """Reason -> how often something was reported lost for it."""
+
+    def heard(self, now: float, heard: Heard) -> None:  # noqa: ARG002
+        """What a venue says under a wrong id is taken for what it says, where that id was missing."""
+        for (channel, symbol, number), point in zip(heard.ids, heard.points, strict=True):
+            said = self._said.setdefault(StreamKey(heard.epoch, channel, symbol), {})
+            said.setdefault(number, set()).add(point)
 
     def acknowledged(self, now: float, stream: Stream, epoch: str, mark: int, sent_at: float) -> None:  # noqa: ARG002
         """From here on ids are owed."""
@@ -67,7 +75,8 @@ class ExactlyOnce(Watch):
                 self.broken(now, f"{named(key)}: data of a stream or an epoch that never was")
 
     def _judge(self, now: float, stream: Stream, key: StreamKey) -> None:
-        account = StreamAccount(key, Issued(points=points(self._exchange, key)))
+        issued = Issued(points=points(self._exchange, key), misnamed=self._said.get(key, {}))
+        account = StreamAccount(key, issued)
         for event in self._events.get(key, ()):
             account.enter(event)
         for text in account.violations():

@@ -16,7 +16,6 @@ from gapless.controller import (
     ConnectionController,
     MarketData,
     ReconnectGaveUp,
-    Source,
     State,
     StateChanged,
     Stream,
@@ -140,7 +139,7 @@ class _World:
         self._has_moved = trio.Event()
         self._troubles = 0
         self._refused: set[Stream] = set()
-        """Refused in this generation, and not heard of since."""
+        """Refused in this generation."""
         self._trouble_at = 0.0
         self._host_troubles = 0
         self._host_trouble_at = float("-inf")
@@ -375,8 +374,6 @@ class _World:
     def _note(self, event: AnyEvent) -> None:
         if isinstance(event, MarketData):
             self._delivered += 1
-            if event.source is Source.LIVE:
-                self._refused.discard(Stream(event.channel, event.symbol))
         elif isinstance(event, ReconnectGaveUp):
             self._gave_up.set()
         elif isinstance(event, StreamRejected):

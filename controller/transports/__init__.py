@@ -2,5 +2,6 @@
 
 from gapless.controller.transports.base import Connection, Transport
 from gapless.controller.transports.trio_websocket import TrioWebsocketTransport
+from gapless.controller.transports.wire import WireTransport
 
-__all__ = ["Connection", "Transport", "TrioWebsocketTransport"]
+__all__ = ["Connection", "Transport", "TrioWebsocketTransport", "WireTransport"]

@@ -27,7 +27,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 from gapless.controller.errors import LinkError
 from gapless.controller.groups import unwrapped
 from gapless.controller.transports.base import Connection
-from gapless.controller.waiting import asked_wait_s
+from gapless.controller.transports.ends import closed, handshake_failed, refused
 
 _QUEUE_SIZE: Final = 256
 """Messages. One 64 KiB read holds about 360 messages of 180 bytes; the reader task then waits for the link once."""
@@ -97,7 +97,7 @@ class TrioWebsocketTransport:
             )
             watch.cancel_scope.cancel()
             return socket
-        raise LinkError(f"the handshake failed: {stream.end_reason}")
+        raise handshake_failed(stream.end_reason)
 
 
 class _TrioWebsocketConnection:
@@ -111,14 +111,14 @@ class _TrioWebsocketConnection:
         try:
             return (await self._socket.get_message(),)
         except ConnectionClosed as error:
-            raise LinkError(_closed(error)) from None
+            raise _closed(error) from None
 
     async def send(self, frame: str) -> None:
         """Send one text message."""
         try:
             await self._socket.send_message(frame)
         except ConnectionClosed as error:
-            raise LinkError(_closed(error)) from None
+            raise _closed(error) from None
 
 
 class _WatchedStream(trio.abc.Stream):
@@ -162,13 +162,9 @@ async def _cancel_when_ended(stream: _WatchedStream, scope: trio.CancelScope) ->
     scope.cancel()
 
 
-def _closed(error: ConnectionClosed) -> str:
+def _closed(error: ConnectionClosed) -> LinkError:
     reason = error.reason
-    if reason is None:
-        return "closed"
-    if reason.code == 1006:
-        return "reset or closed without a goodbye (1006)"
-    return f"closed: {reason.code} {reason.name}" + (f", {reason.reason!r}" if reason.reason else "")
+    return LinkError("closed") if reason is None else closed(reason.code, reason.reason)
 
 
 def _translated(error: BaseException) -> BaseException:
@@ -178,8 +174,8 @@ def _translated(error: BaseException) -> BaseException:
             name.decode("ascii", "replace").lower(): value.decode("ascii", "replace")
             for name, value in error.headers or ()
         }
-        return LinkError(f"refused: HTTP {error.status_code}", retry_after_s=asked_wait_s(headers))
+        return refused(error.status_code, headers)
     # wsproto lets some errors of its HTTP parser through, h11's own.
     if isinstance(error, LocalProtocolError | RemoteProtocolError | h11.ProtocolError | HandshakeError):
-        return LinkError(f"the handshake failed: {error}")
+        return handshake_failed(error)
     return error

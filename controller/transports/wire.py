@@ -1,0 +1,182 @@
+"""The transport ``wire``: the protocol of ``websockets``, the I/O of trio, and a read as one batch.
+
+A connection ends at once and without a goodbye when its context is left; a close frame of the peer's is answered, and a
+fault of the peer's named to it, if there is room for that. PINGs are answered by a task of their own, so that neither
+a full send buffer nor a message that waits for room holds up reading; at most one PONG waits, the latest.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, NoReturn
+from urllib.parse import urlsplit
+
+import trio
+from websockets.exceptions import InvalidState
+
+from gapless.controller.errors import LinkError
+from gapless.controller.groups import outermost, reraise
+from gapless.controller.transports.base import Connection
+from gapless.controller.transports.ends import closed, handshake_failed
+from gapless.controller.transports.wire_frames import FrameCodec
+from gapless.controller.transports.wire_handshake import Handshake
+from gapless.controller.transports.wire_streams import ByteStream, TcpStream, TlsStream
+
+_LAST_WORD_S: Final = 0.05
+"""Seconds the last frame may wait for room. There is room at once, unless the peer has stopped reading long ago."""
+_GONE: Final = (OSError, trio.ClosedResourceError)
+
+
+class WireTransport:
+    """Opens WebSockets with the parser of ``websockets``. Every message is handed over as ``bytes``.
+
+    Args:
+        message_size_max: bytes; a larger message ends the connection.
+        ssl_context: for ``wss``; None: the default context, which verifies certificates.
+    """
+
+    def __init__(self, *, message_size_max: int, ssl_context: ssl.SSLContext | None = None) -> None:
+        self._message_size_max = message_size_max
+        self._ssl_context = ssl_context
+
+    def connect(self, url: str) -> AbstractAsyncContextManager[Connection]:
+        """Dial and shake hands."""
+        return self._connect(url)
+
+    @asynccontextmanager
+    async def _connect(self, url: str) -> AsyncIterator[Connection]:
+        parts = urlsplit(url)
+        is_secure = parts.scheme == "wss"
+        stream: ByteStream = await self._dial(parts.hostname or "", parts.port or (443 if is_secure else 80))
+        try:
+            if is_secure:
+                stream = await self._secure(stream, parts.hostname or "")
+            connection = await self._shake_hands(stream, url)
+            async with trio.open_nursery(strict_exception_groups=True) as nursery:
+                nursery.start_soon(connection.answer_pings)
+                yield connection
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            reraise(outermost(group))
+        finally:
+            stream.close()
+
+    async def _dial(self, host: str, port: int) -> TcpStream:
+        try:
+            return TcpStream((await trio.open_tcp_stream(host, port)).socket)
+        except OSError as error:
+            raise LinkError(f"refused: {error}") from None
+
+    async def _secure(self, stream: ByteStream, host: str) -> TlsStream:
+        if self._ssl_context is None:
+            # Reading the machine's certificates takes tens of milliseconds: once.
+            self._ssl_context = ssl.create_default_context()
+        tls = TlsStream(stream, self._ssl_context, host)
+        try:
+            await tls.shake_hands()
+        except OSError as error:
+            raise handshake_failed(error) from None
+        return tls
+
+    async def _shake_hands(self, stream: ByteStream, url: str) -> "_WireConnection":
+        handshake = Handshake(url, message_size_max=self._message_size_max)
+        try:
+            await stream.send_all(handshake.request())
+            while True:
+                data = await stream.receive()
+                if not data:
+                    raise handshake_failed("closed by the peer")
+                frames = handshake.receive_data(data)
+                if frames is not None:
+                    codec = FrameCodec(handshake.protocol, message_size_max=self._message_size_max)
+                    return _WireConnection(stream, codec, frames)
+        except OSError as error:
+            raise handshake_failed(error) from None
+
+
+class _WireConnection:
+    """An open socket.
+
+    Args:
+        frames: what came together with the answer to the handshake.
+    """
+
+    def __init__(self, stream: ByteStream, codec: FrameCodec, frames: bytes) -> None:
+        self._stream = stream
+        self._codec = codec
+        self._sending = trio.Lock()
+        self._pong_due = trio.Event()
+        self._is_cut = False
+        """Whether a frame was left half sent: what follows it would be read as a part of it."""
+        self._early = self._enter(frames)
+
+    async def receive(self) -> Sequence[bytes]:
+        """What one read brought."""
+        if self._early:
+            await trio.lowlevel.checkpoint()
+            early, self._early = self._early, []
+            return early
+        while self._codec.end is None:
+            try:
+                messages = self._enter(await self._stream.receive())
+            except _GONE:
+                messages = self._enter(b"")
+            if messages:
+                return messages
+        await self._say_last_word()
+        raise self._why()
+
+    async def send(self, frame: str) -> None:
+        """Send one text message. Cancelled while it waits for room, it has done nothing; later, it ends the socket."""
+        async with self._sending:
+            if self._codec.end is not None or self._is_cut:
+                raise self._why()
+            try:
+                await self._stream.wait_writable()
+                await self._send_whole(self._codec.encode(frame))
+            except (*_GONE, InvalidState):
+                raise self._why() from None
+
+    async def answer_pings(self) -> NoReturn:
+        """Send the PONGs that are due, the latest only."""
+        while True:
+            await self._pong_due.wait()
+            self._pong_due = trio.Event()
+            async with self._sending:
+                if self._codec.end is None and not self._is_cut:
+                    try:
+                        await self._stream.wait_writable()
+                        await self._send_whole(self._codec.take_to_send())
+                    except _GONE:
+                        # The reader meets the same end and says so.
+                        await trio.sleep_forever()
+
+    def _enter(self, data: bytes) -> list[bytes]:
+        if not data:
+            self._codec.receive_eof()
+            return []
+        messages = self._codec.receive_data(data)
+        if self._codec.has_to_send:
+            self._pong_due.set()
+        return messages
+
+    async def _send_whole(self, data: bytes) -> None:
+        try:
+            await self._stream.send_all(data)
+        except BaseException:
+            self._is_cut = True
+            self._stream.close()
+            raise
+
+    async def _say_last_word(self) -> None:
+        with trio.move_on_after(_LAST_WORD_S):
+            async with self._sending:
+                try:
+                    await self._stream.send_all(self._codec.take_to_send())
+                except _GONE:
+                    return
+
+    def _why(self) -> LinkError:
+        if self._is_cut:
+            return LinkError("ended by this side: a message was cut off while it was sent")
+        return closed(*(self._codec.end or ()))

@@ -1,0 +1,152 @@
+"""Streams of bytes for the transport ``wire``: TCP, and TLS over it.
+
+Both read as much as there is, at most 64 KiB, and give way to other tasks once a read. A buffer is not reused: slices
+of ``bytes`` become messages without a second copy, and an allocation of 64 KiB costs less than a copy of what it holds.
+"""
+
+import os
+import ssl
+from stat import S_ISSOCK
+from typing import Final, Protocol
+
+import trio
+
+RECEIVE_BYTES: Final = 65_536
+"""Bytes a read: some 360 messages of 180 bytes, or four records of TLS."""
+
+
+class ByteStream(Protocol):
+    """A connection of bytes. All but ``close`` raise OSError or :class:`trio.ClosedResourceError`."""
+
+    async def receive(self) -> bytes:
+        """Wait for bytes and return what is there; none at the end of the stream."""
+        ...
+
+    async def wait_writable(self) -> None:
+        """Wait until :meth:`send_all` would not block at once."""
+        ...
+
+    async def send_all(self, data: bytes) -> None:
+        """Send all of it. If cancelled, some part of it was sent, perhaps none or all."""
+        ...
+
+    def close(self) -> None:
+        """End the connection at once; whoever waits on it gets an error."""
+        ...
+
+
+class TcpStream:
+    """A TCP connection.
+
+    A socket of trio first tries to read and then waits: one system call too many where messages come one by one. So a
+    real socket is waited for and then read. A virtual one has no descriptor, and is read through trio.
+    """
+
+    def __init__(self, socket: trio.socket.SocketType) -> None:
+        self._socket = socket
+        self._has_descriptor = _is_socket(socket.fileno())
+
+    async def receive(self) -> bytes:
+        """Wait for bytes."""
+        if not self._has_descriptor:
+            return await self._socket.recv(RECEIVE_BYTES)
+        while True:
+            await trio.lowlevel.wait_readable(self._socket)
+            try:
+                return os.read(self._socket.fileno(), RECEIVE_BYTES)
+            except BlockingIOError:
+                # The kernel may call a socket readable and find nothing: a checksum was wrong.
+                continue
+
+    async def wait_writable(self) -> None:
+        """Wait for room in the send buffer."""
+        await self._socket.wait_writable()
+
+    async def send_all(self, data: bytes) -> None:
+        """Send all of it."""
+        with memoryview(data) as view:
+            sent = 0
+            while sent < len(view):
+                sent += await self._socket.send(view[sent:])
+
+    def close(self) -> None:
+        """End the connection."""
+        self._socket.close()
+
+
+class TlsStream:
+    """TLS over a stream of bytes. Ends without a goodbye of its own: the frames within say what is whole."""
+
+    def __init__(self, stream: ByteStream, context: ssl.SSLContext, host: str) -> None:
+        self._stream = stream
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._early = b""
+        """What came together with the end of the handshake."""
+
+    async def shake_hands(self) -> None:
+        """Agree on keys, and verify the peer."""
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._flush()
+                await self._take_in()
+            else:
+                break
+        await self._flush()
+        self._early = self._decrypt() or b""
+
+    async def receive(self) -> bytes:
+        """Wait for bytes."""
+        if self._early:
+            await trio.lowlevel.checkpoint()
+            early, self._early = self._early, b""
+            return early
+        while True:
+            await self._take_in()
+            data = self._decrypt()
+            if data is not None:
+                return data
+
+    async def wait_writable(self) -> None:
+        """Wait for room in the send buffer."""
+        await self._stream.wait_writable()
+
+    async def send_all(self, data: bytes) -> None:
+        """Send all of it."""
+        self._tls.write(data)
+        await self._flush()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._stream.close()
+
+    async def _flush(self) -> None:
+        if self._outgoing.pending:
+            await self._stream.send_all(self._outgoing.read())
+
+    async def _take_in(self) -> None:
+        if data := await self._stream.receive():
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    def _decrypt(self) -> bytes | None:
+        """All that can be read; empty: the end; None: nothing yet."""
+        chunks: list[bytes] = []
+        try:
+            while chunk := self._tls.read(RECEIVE_BYTES):
+                chunks.append(chunk)
+        except ssl.SSLWantReadError:
+            return b"".join(chunks) or None
+        except ssl.SSLEOFError:
+            pass
+        return b"".join(chunks)
+
+
+def _is_socket(descriptor: int) -> bool:
+    try:
+        return S_ISSOCK(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False

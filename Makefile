@@ -10,6 +10,7 @@ UV     := $(shell command -v uv 2>/dev/null)
 STAMP  := $(VENV)/.installed
 
 .PHONY: help setup demo test torture browser long prove lint types mypy pyright packaging check diagrams clean
+.PHONY: bench bench-quick bench-peers
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,6 +68,12 @@ packaging: $(STAMP)  ## the wheel holds every package, and works outside the che
 	$(BIN)/python -m pytest -q -m packaging tests/test_packaging.py
 
 check: lint types test long packaging  ## all that CI runs
+
+bench: $(STAMP)  ## gapless and its peers side by side, for an hour; close everything else first
+	$(BIN)/python -m benchmarks
+
+bench-quick: $(STAMP)  ## the same in minutes: a first look, not a result
+	$(BIN)/python -m benchmarks --quick
 
 diagrams: $(STAMP)  ## render the state diagrams anew
 	$(BIN)/gapless diagram --write

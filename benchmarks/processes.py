@@ -1,0 +1,138 @@
+"""The processes of a benchmark: the server, the contenders, their environments; pinned, and gone when it is over."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+ENVIRONMENTS: Final = ROOT / ".bench"
+CERTIFICATE: Final = ENVIRONMENTS / "certificate.pem"
+_CONTENDER_MAX_S: Final = 120.0
+
+
+class MeasurementError(Exception):
+    """A process did not do what it was started for; the last lines it wrote say why."""
+
+
+def processors() -> tuple[int | None, int | None]:
+    """One for the server, another for the contenders; None where there is only one, or no way to choose."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None, None
+    allowed = sorted(os.sched_getaffinity(0))
+    return (allowed[0], allowed[-1]) if len(allowed) > 1 else (None, None)
+
+
+def python_of(environment: str) -> Path:
+    """The interpreter of a peer's environment."""
+    return ENVIRONMENTS / environment / "bin" / "python"
+
+
+def certificate() -> Path:
+    """A certificate for localhost, made once; key and certificate in one file."""
+    if not CERTIFICATE.exists():
+        ENVIRONMENTS.mkdir(exist_ok=True)
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+                *("-days", "3650", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+                *("-keyout", f"{CERTIFICATE}.key", "-out", f"{CERTIFICATE}.crt"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        parts = [Path(f"{CERTIFICATE}.{kind}") for kind in ("key", "crt")]
+        CERTIFICATE.write_text("".join(part.read_text() for part in parts))
+        for part in parts:
+            part.unlink()
+    return CERTIFICATE
+
+
+@contextmanager
+def started(
+    arguments: Sequence[str], *, cpu: int | None = None, stderr: IO[bytes] | int | None = None
+) -> "Iterator[subprocess.Popen[bytes]]":
+    """Run a process in a group of its own; the group is killed at the end, whatever happened.
+
+    Its standard input is a pipe that closes with this process: it ends with it even where this one is killed.
+    """
+    process = subprocess.Popen(
+        arguments,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        cwd=ROOT,
+        env=_environment(),
+        start_new_session=True,
+    )
+    try:
+        if cpu is not None:
+            os.sched_setaffinity(process.pid, {cpu})
+        yield process
+    finally:
+        with_group(process, signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def with_group(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    """Signal a process that was started here, and its children."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _environment() -> dict[str, str]:
+    # Nothing of the caller's Python reaches a peer's; no proxy stands between two processes of one host.
+    dropped = ("PYTHON", "VIRTUAL_ENV")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    kept = {name: value for name, value in kept.items() if not name.lower().endswith("_proxy")}
+    return kept | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@contextmanager
+def server(*, port: int = 0, cpu: int | None = None) -> Iterator[dict[str, str]]:
+    """The measuring server; gives its addresses."""
+    command = [sys.executable, "-m", "benchmarks.server", str(port), str(certificate())]
+    with started(command, cpu=cpu) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise MeasurementError("the server did not start")
+        addresses: dict[str, str] = json.loads(line)
+        yield addresses
+
+
+def result_of(environment: str, module: str, task: Mapping[str, Any], *, own: str) -> dict[str, Any]:
+    """Run one contender to its end and read its figures.
+
+    Raises:
+        MeasurementError: it failed, or took too long.
+    """
+    python = sys.executable if environment == own else str(python_of(environment))
+    command = [python, "-m", f"benchmarks.contenders.{module}", json.dumps(task)]
+    with started(command, stderr=subprocess.PIPE) as process:
+        try:
+            # `communicate` would close its input, which ends it.
+            out, errors = _output(process)
+        except subprocess.TimeoutExpired:
+            raise MeasurementError(f"not done within {_CONTENDER_MAX_S:g} s") from None
+    lines = [line for line in out.splitlines() if line.startswith(b"{")]
+    if not lines:
+        raise MeasurementError((errors or out).decode("utf-8", "replace").strip()[-600:] or "no word from it")
+    figures: dict[str, Any] = json.loads(lines[-1])
+    return figures
+
+
+def _output(process: "subprocess.Popen[bytes]") -> tuple[bytes, bytes]:
+    held, process.stdin = process.stdin, None
+    try:
+        return process.communicate(timeout=_CONTENDER_MAX_S)
+    finally:
+        process.stdin = held

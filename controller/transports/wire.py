@@ -108,7 +108,7 @@ class _WireConnection:
         self._pong_due = trio.Event()
         self._is_cut = False
         """Whether a frame was left half sent: what follows it would be read as a part of it."""
-        self._early = self._enter(frames)
+        self._early = self._enter(frames) if frames else []
 
     async def receive(self) -> Sequence[bytes]:
         """What one read brought."""
@@ -163,6 +163,8 @@ class _WireConnection:
     async def _send_whole(self, data: bytes) -> None:
         try:
             await self._stream.send_all(data)
+        except _GONE:
+            raise
         except BaseException:
             self._is_cut = True
             self._stream.close()
@@ -174,6 +176,7 @@ class _WireConnection:
                 try:
                     await self._stream.send_all(self._codec.take_to_send())
                 except _GONE:
+                    # Nobody is there to hear it.
                     return
 
     def _why(self) -> LinkError:

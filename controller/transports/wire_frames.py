@@ -135,7 +135,8 @@ class FrameCodec:
                 messages += run
             else:
                 messages += self._valid_ones(run)
-                break
+                self._conclude()
+                return len(buffer)
         return at
 
     def _scan_run(self, kind: int, buffer: bytes, at: int, run: list[bytes]) -> int:
@@ -214,12 +215,11 @@ class FrameCodec:
             messages.append(message)
 
     def _check(self, text: bytes) -> bool:
-        """Whether it is UTF-8; if not, that is the end."""
+        """Whether it is UTF-8; if not, the protocol is told that this is the end."""
         try:
             text.decode()
         except UnicodeDecodeError as error:
             self._protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
-            self._conclude()
             return False
         return True
 

@@ -115,7 +115,8 @@ class TlsStream:
 
     async def send_all(self, data: bytes) -> None:
         """Send all of it."""
-        self._tls.write(data)
+        if data:
+            self._tls.write(data)
         await self._flush()
 
     def close(self) -> None:

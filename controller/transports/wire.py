@@ -182,4 +182,4 @@ class _WireConnection:
     def _why(self) -> LinkError:
         if self._is_cut:
             return LinkError("ended by this side: a message was cut off while it was sent")
-        return closed(*(self._codec.end or ()))
+        return closed() if self._codec.end is None else closed(*self._codec.end)

@@ -106,7 +106,7 @@ def test_what_comes_before_a_fault_counts_and_what_comes_after_it_does_not() -> 
     assert unmasked(reader.take_to_send()) == (CLOSE, struct.pack("!H", 1007) + b"invalid start byte at position 4")
     assert reader.receive_data(frame(TEXT, b"later")) == []
     reader.receive_eof()
-    assert reader.end.code == 1007
+    assert reader.end == (1007, "invalid start byte at position 4")
     assert not reader.has_to_send
 
 

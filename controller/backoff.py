@@ -1,6 +1,7 @@
 """When to try again. Pure: time and randomness are arguments."""
 
 from random import Random
+from typing import Final
 
 ATTEMPT_SPACING_S = 1.1
 """Seconds. Never two attempts within one second, whoever asks: venues ban clients that dial in a tight loop (Binance:
@@ -11,8 +12,19 @@ EARNED_AFTER_S = 5.0
 nothing: a server that accepts and dies would otherwise be dialled in a loop."""
 
 
+ASKED_SPREAD: Final = 0.5
+"""Of the wait a peer has asked for, over which the retry after it is spread. It asks all its clients alike, and they
+must not come back in one instant: asked for 30 s, no second of the 15 after it has more than a fifteenth of them. The
+price is a quarter of the wait on top, on average, while REST is polled."""
+
+
 class ReconnectBackoff:
-    """Full jitter: each delay is drawn from 0 to a ceiling that doubles up to a cap, so the jitter survives the cap."""
+    """Full jitter: each delay is drawn from 0 to a ceiling that doubles up to a cap, so the jitter survives the cap.
+
+    It survives the floors, too: what holds up a thousand clients alike, the spacing after an attempt that all made at
+    once or a wait that one peer asked of all, is where the draw begins, never where it ends. Only a link that earned it
+    is retried without a draw, where nothing holds it up: should the peer be down, the draws begin with the next loss.
+    """
 
     def __init__(
         self, *, initial_s: float, max_s: float, multiplier: float, max_attempts: int | None, random: Random
@@ -48,14 +60,20 @@ class ReconnectBackoff:
         """
         if earned:
             self.reset()
-            return self.earliest(now)
+            return self._drawn(now, 0.0) if self._floor_at > now else self.earliest(now)
         self._losses += 1
         self.attempts += spends_attempt
         if self._max_attempts is not None and self.attempts >= self._max_attempts:
             return None
         # The exponent is capped where any sensible ceiling is long reached, so that the power cannot overflow.
-        ceiling_s = min(self._max_s, self._initial_s * self._multiplier ** min(self._losses - 1, 64))
-        return max(self.earliest(now), now + self._random.uniform(0.0, ceiling_s))
+        return self._drawn(now, min(self._max_s, self._initial_s * self._multiplier ** min(self._losses - 1, 64)))
+
+    def _drawn(self, now: float, ceiling_s: float) -> float:
+        """From the earliest moment up to the ceiling; where a floor leaves no room below that, a little beyond it."""
+        earliest = self.earliest(now)
+        spread_s = max(self._initial_s, min(ASKED_SPREAD * (self._floor_at - now), self._max_s))
+        latest = now + ceiling_s if earliest <= now else max(now + ceiling_s, earliest + spread_s)
+        return self._random.uniform(earliest, latest)
 
     def reset(self) -> None:
         """Start counting anew. What the peer asked for stays a floor."""

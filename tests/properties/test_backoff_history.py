@@ -10,7 +10,7 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from gapless.controller.backoff import ATTEMPT_SPACING_S, ReconnectBackoff
+from gapless.controller.backoff import ASKED_SPREAD, ATTEMPT_SPACING_S, ReconnectBackoff
 from tests.properties.profile import explore
 
 INITIAL_S, MAX_S = 1.0, 20.0
@@ -76,7 +76,9 @@ class Dialler(RuleBasedStateMachine):
         earliest = self.backoff.earliest(self.now)
         ceiling_s = 0.0 if earned else min(MAX_S, INITIAL_S * self.multiplier ** min(self.losses - 1, 30))
         assert retry_at is not None
-        assert earliest <= retry_at <= max(earliest, self.now + ceiling_s)
+        drawn = earliest > self.now and (not earned or self.floor > self.now)
+        beyond_s = max(INITIAL_S, min(ASKED_SPREAD * (self.floor - self.now), MAX_S)) if drawn else 0.0
+        assert earliest <= retry_at <= max(earliest + beyond_s, self.now + ceiling_s)
         self.reached["at once"] += earned and retry_at == self.now
         self.reached["jitter beyond the first ceiling"] += retry_at > max(earliest, self.now + INITIAL_S)
 

@@ -55,7 +55,11 @@ def certificate() -> Path:
 
 @contextmanager
 def started(
-    arguments: Sequence[str], *, cpu: int | None = None, stderr: IO[bytes] | int | None = None
+    arguments: Sequence[str],
+    *,
+    cpu: int | None = None,
+    stderr: IO[bytes] | int | None = None,
+    extra: Mapping[str, str] | None = None,
 ) -> "Iterator[subprocess.Popen[bytes]]":
     """Run a process in a group of its own; the group is killed at the end, whatever happened.
 
@@ -67,7 +71,7 @@ def started(
         stdout=subprocess.PIPE,
         stderr=stderr,
         cwd=ROOT,
-        env=_environment(),
+        env=_environment() | dict(extra or {}),
         start_new_session=True,
     )
     try:
@@ -109,6 +113,15 @@ def server(*, port: int = 0, cpu: int | None = None) -> Iterator[dict[str, str]]
         yield addresses
 
 
+def install(environment: str, packages: Sequence[str]) -> None:
+    """Make a peer's environment, or bring it up to date."""
+    folder = ENVIRONMENTS / environment
+    if not python_of(environment).exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    pip = [str(python_of(environment)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"]
+    subprocess.run([*pip, *packages], check=True)
+
+
 def result_of(environment: str, module: str, task: Mapping[str, Any], *, own: str) -> dict[str, Any]:
     """Run one contender to its end and read its figures.
 
@@ -117,7 +130,9 @@ def result_of(environment: str, module: str, task: Mapping[str, Any], *, own: st
     """
     python = sys.executable if environment == own else str(python_of(environment))
     command = [python, "-m", f"benchmarks.contenders.{module}", json.dumps(task)]
-    with started(command, stderr=subprocess.PIPE) as process:
+    # TLS: default contexts trust the certificate, without a word to the contender.
+    extra = {"SSL_CERT_FILE": task["certificate"]} if task["certificate"] else {}
+    with started(command, stderr=subprocess.PIPE, extra=extra) as process:
         try:
             # `communicate` would close its input, which ends it.
             out, errors = _output(process)

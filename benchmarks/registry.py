@@ -37,6 +37,26 @@ def _gapless(transport: str, consume: str) -> Contender:
     )
 
 
+def _peer(
+    name: str,
+    environment: str,
+    packages: tuple[str, ...],
+    options: Mapping[str, Any] | None = None,
+    *,
+    lacks: set[str] | None = None,
+) -> Contender:
+    return Contender(
+        name=name,
+        module=f"peer_{environment}",
+        options=options or {},
+        environment=environment,
+        packages=packages,
+        lacks=frozenset(lacks or ()),
+    )
+
+
+_WEBSOCKETS: Final = ("websockets", "msgspec", "trio", "uvloop")
+
 CONTENDERS: Final = (
     _gapless("wire", "batches"),
     _gapless("wire", "events"),
@@ -45,5 +65,14 @@ CONTENDERS: Final = (
     Contender(name="bare scanner", module="bare", options={"how": "scanner"}, lacks=frozenset({"deflate"})),
     Contender(name="bare stream + wake", module="bare", options={"how": "wake"}, lacks=frozenset({"deflate"})),
     Contender(name="bare get_message", module="bare", options={"how": "get_message"}, lacks=frozenset({"deflate"})),
+    _peer("picows + callback", "picows", ("picows", "msgspec", "uvloop"), {"loop": "uvloop"}, lacks={"deflate"}),
+    _peer("aiohttp", "aiohttp", ("aiohttp", "msgspec", "uvloop"), {"loop": "uvloop"}),
+    _peer("ccxt pro", "ccxt", ("ccxt",)),
+    _peer("websockets", "websockets", _WEBSOCKETS, {"runtime": "asyncio", "loop": "uvloop"}),
+    _peer("websockets Sans-I/O, trio", "websockets", _WEBSOCKETS, {"runtime": "sansio"}),
+    _peer("websockets.trio", "websockets", _WEBSOCKETS, {"runtime": "trio"}),
+    _peer("unicorn-binance on picows", "unicorn", ("unicorn-binance-websocket-api", "picows")),
+    _peer("cryptofeed", "cryptofeed", ("cryptofeed",)),
+    _peer("nautilus_trader", "nautilus", ("nautilus_trader",), lacks={"deflate"}),
 )
 """In the order in which they run and are shown."""

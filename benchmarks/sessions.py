@@ -31,7 +31,10 @@ class Plan:
     @classmethod
     def of(cls, target: str) -> "Plan":
         """Read it from a request's target."""
-        query = {name: values[-1] for name, values in parse_qs(urlsplit(target).query).items()}
+        parts = urlsplit(target)
+        # A client that builds its own query has its orders in the path.
+        orders = [parts.query, *(segment for segment in parts.path.split("/") if "=" in segment)]
+        query = {name: values[-1] for each in orders for name, values in parse_qs(each).items()}
         skip = (part.split(":") for part in query.get("skip", "").split(",") if part)
         return cls(
             session_id=query.get("session_id", ""),

@@ -1,5 +1,6 @@
 """What a contender is told, and how it is measured. Standard library only: peers' environments import it, too."""
 
+import faulthandler
 import json
 import os
 import resource
@@ -14,6 +15,7 @@ from typing import Any, Final
 from benchmarks.frames import age_us, symbols
 
 NEVER: Final = 1 << 62
+_RUN_MAX_S: Final = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +111,8 @@ def run(contender: Callable[[Task, Meter], None]) -> None:
     """Measure one contender as the argument of the process says, and print the figures as one line of JSON."""
     task = Task(**json.loads(sys.argv[1]))
     pin(task.cpu)
+    # One that hangs says where, and is left out.
+    faulthandler.dump_traceback_later(_RUN_MAX_S, exit=True)
     end_with_parent()
     meter = Meter(task)
     contender(task, meter)

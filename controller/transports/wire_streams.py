@@ -6,6 +6,7 @@ of ``bytes`` become messages without a second copy, and an allocation of 64 KiB 
 
 import os
 import ssl
+from contextlib import suppress
 from stat import S_ISSOCK
 from typing import Final, Protocol
 
@@ -83,6 +84,7 @@ class TlsStream:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._early = b""
         """What came together with the end of the handshake."""
+        self._is_over = False
 
     async def shake_hands(self) -> None:
         """Agree on keys, and verify the peer."""
@@ -91,11 +93,12 @@ class TlsStream:
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
                 await self._flush()
-                await self._take_in()
+                if not await self._take_in():
+                    raise ConnectionError("closed by the peer") from None
             else:
                 break
         await self._flush()
-        self._early = self._decrypt() or b""
+        self._early = self._decrypt()
 
     async def receive(self) -> bytes:
         """Wait for bytes."""
@@ -103,11 +106,10 @@ class TlsStream:
             await trio.lowlevel.checkpoint()
             early, self._early = self._early, b""
             return early
-        while True:
-            await self._take_in()
-            data = self._decrypt()
-            if data is not None:
+        while not self._is_over and await self._take_in():
+            if data := self._decrypt():
                 return data
+        return b""
 
     async def wait_writable(self) -> None:
         """Wait for room in the send buffer."""
@@ -127,22 +129,24 @@ class TlsStream:
         if self._outgoing.pending:
             await self._stream.send_all(self._outgoing.read())
 
-    async def _take_in(self) -> None:
-        if data := await self._stream.receive():
-            self._incoming.write(data)
-        else:
-            self._incoming.write_eof()
+    async def _take_in(self) -> bool:
+        """Wait for bytes of the peer; False: no more will come."""
+        data = await self._stream.receive()
+        self._incoming.write(data)
+        return bool(data)
 
-    def _decrypt(self) -> bytes | None:
-        """All that can be read; empty: the end; None: nothing yet."""
+    def _decrypt(self) -> bytes:
+        """What the records that are whole hold."""
         chunks: list[bytes] = []
-        try:
-            while chunk := self._tls.read(RECEIVE_BYTES):
+        # Asking until it wants more raises an error each time, which costs as much as a small message.
+        with suppress(ssl.SSLWantReadError):
+            while self._incoming.pending or self._tls.pending():
+                chunk = self._tls.read(RECEIVE_BYTES)
+                if not chunk:
+                    # The peer said goodbye to TLS: what follows is not looked at, and must not pile up.
+                    self._is_over = True
+                    break
                 chunks.append(chunk)
-        except ssl.SSLWantReadError:
-            return b"".join(chunks) or None
-        except ssl.SSLEOFError:
-            pass
         return b"".join(chunks)
 
 

@@ -96,7 +96,7 @@ async def test_a_peer_that_ends_in_the_handshake_is_noticed_at_once(
         await line.stream.receive_some()
         if before:
             await line.send(before)
-        await line.stream.send_eof()
+        await line.end()
         await trio.sleep(100)
 
     async with peer(end) as url:
@@ -111,7 +111,7 @@ async def test_an_answer_that_is_none_is_a_failed_handshake(
     async def answer(line: Line) -> None:
         await line.stream.receive_some()
         await line.send(garbage)
-        await line.stream.send_eof()
+        await line.end()
         await trio.sleep(100)
 
     async with peer(answer) as url:

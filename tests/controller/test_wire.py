@@ -242,7 +242,7 @@ async def test_who_is_cancelled_while_reading_loses_nothing(autojump_clock: Mock
             await line.send(frame(TEXT, text))
             await trio.sleep(0.01)
 
-    seen: list[bytes] = []
+    seen: list[str | bytes] = []
     async with peer(talk) as url, WireTransport(message_size_max=SIZE_MAX).connect(url) as connection:
         with suppress(LinkError):
             while True:
@@ -267,7 +267,7 @@ async def test_compression_is_spoken_where_the_peer_knows_it(keeps_context: bool
             await line.send(frame(TEXT, b"plain"))
         heard.extend([await line.text() for _ in range(2)])
 
-    seen: list[bytes] = []
+    seen: list[str | bytes] = []
     async with peer(talk) as url, WireTransport(message_size_max=SIZE_MAX).connect(url) as connection:
         while len(seen) < 100:
             seen += await connection.receive()

@@ -1,8 +1,9 @@
 """A WebSocket server in a test's own hands: it shakes hands, and then sends and sees frames as they are."""
 
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import trio
@@ -17,7 +18,7 @@ from gapless.simulator.network import VirtualNetwork
 class Line:
     """One connection, from the server's side."""
 
-    def __init__(self, stream: trio.abc.HalfCloseableStream) -> None:
+    def __init__(self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> None:
         self.stream = stream
         self._protocol = ServerProtocol()
         self._seen: deque[Frame] = deque()
@@ -34,6 +35,11 @@ class Line:
     async def send(self, raw: bytes) -> None:
         """Send these bytes."""
         await self.stream.send_all(raw)
+
+    async def end(self) -> None:
+        """Send a FIN, and stay."""
+        assert isinstance(self.stream, trio.SocketStream)
+        await self.stream.send_eof()
 
     async def send_text(self, text: str) -> None:
         """Send a message the way that was agreed on, compressed if so."""
@@ -58,15 +64,31 @@ class Line:
 
 
 @asynccontextmanager
-async def peer(handle: Callable[[Line], Awaitable[None]], network: VirtualNetwork | None = None) -> AsyncIterator[str]:
+async def peer(
+    handle: Callable[[Line], Awaitable[None]],
+    network: VirtualNetwork | None = None,
+    *,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[str]:
     """A server on a virtual network that does ``handle`` with each connection, and then closes it; its URL."""
+    with (network or VirtualNetwork()).installed():
+        async with real_peer(handle, tls=tls) as url:
+            yield url
+
+
+@asynccontextmanager
+async def real_peer(
+    handle: Callable[[Line], Awaitable[None]], *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
+    """The same on the network that there is."""
 
     async def serve(stream: trio.SocketStream) -> None:
-        await handle(Line(stream))
+        secured = stream if tls is None else trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
+        with suppress(trio.BrokenResourceError):
+            await handle(Line(secured))
 
-    with (network or VirtualNetwork()).installed():
-        async with trio.open_nursery() as nursery:
-            (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-            nursery.start_soon(partial(trio.serve_listeners, serve, [listener]))
-            yield f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws"
-            nursery.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(partial(trio.serve_listeners, serve, [listener]))
+        yield f"{'ws' if tls is None else 'wss'}://127.0.0.1:{listener.socket.getsockname()[1]}/ws"
+        nursery.cancel_scope.cancel()

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from time import time
-from typing import Final
 from uuid import uuid4
 
 import httpx
 import trio
 
+from gapless.controller import host_clients
 from gapless.controller.callbacks import Callbacks, OnMessage, OnReconciliation
 from gapless.controller.config import NetworkConfig
 from gapless.controller.controller import ConnectionController
@@ -23,9 +23,6 @@ from gapless.controller.rate_limiter import RestRateLimiter
 from gapless.controller.stream import Stream
 from gapless.controller.suspend_watch import boot_clock
 from gapless.controller.transports import Transport, TrioWebsocketTransport
-
-_CLOSE_S: Final = 0.25
-"""Seconds for closing pooled REST connections; leaving the controller takes at most half a second altogether."""
 
 
 @asynccontextmanager
@@ -58,10 +55,10 @@ async def open_controller(
         exchange: an adapter for another venue.
         session_id: kept over reconnects; None: a random one.
         limiter: of the REST host; None: the one that all controllers of this trio run share for that host, made from
-        the
-            ``config`` of the first of them.
+            the ``config`` of the first of them.
         transport: how sockets are opened; None: trio-websocket.
-        http: an httpx client to share; None: one of its own. It stays open when the block is left.
+        http: an httpx client to use, which stays open when the block is left; None: the one that all controllers of
+            this trio run share for that host, closed by the last of them.
         random: where the jitter comes from.
         wall_clock: Unix seconds, for the events.
         boot_clock: seconds that pass while the machine sleeps, too; how a wake is noticed.
@@ -84,23 +81,25 @@ async def open_controller(
         raise ConfigurationError(f"expected at least one stream, all different, got {[str(each) for each in streams]}")
     for stream in streams:
         venue.check(stream)
-    # Proxies of the environment are not used: the WebSocket would not pass them either.
-    client = http or httpx.AsyncClient(trust_env=False, timeout=config.rest_timeout)
-    controller = ConnectionController(
-        exchange=venue,
-        streams=streams,
-        config=config,
-        http=client,
-        limiter=limiter or limiter_of(venue.rest_host, config),
-        transport=transport or TrioWebsocketTransport(message_size_max=config.message_size_max),
-        random=random or Random(),  # noqa: S311  # jitter, not secrecy
-        wall_clock=wall_clock,
-        boot_clock=boot_clock,
-        callbacks=Callbacks(on_message, on_reconciliation),
-        on_state_change=on_state_change,
-        on_health_change=on_health_change,
-    )
+    host = venue.rest_host
+    if limiter is None:
+        limiter = limiter_of(host, config)
+    client = host_clients.join(host) if http is None else http
     try:
+        controller = ConnectionController(
+            exchange=venue,
+            streams=streams,
+            config=config,
+            http=client,
+            limiter=limiter,
+            transport=transport or TrioWebsocketTransport(message_size_max=config.message_size_max),
+            random=random or Random(),  # noqa: S311  # jitter, not secrecy
+            wall_clock=wall_clock,
+            boot_clock=boot_clock,
+            callbacks=Callbacks(on_message, on_reconciliation),
+            on_state_change=on_state_change,
+            on_health_change=on_health_change,
+        )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(controller.run, name="gapless.supervisor")
             yield controller
@@ -109,8 +108,7 @@ async def open_controller(
         reraise(outermost(group))
     finally:
         if http is None:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
-                await client.aclose()
+            await host_clients.leave(host)
 
 
 def _reference(ws_url: str | None, rest_url: str | None, session_id: str) -> Exchange:

@@ -70,6 +70,8 @@ class Books:
         self._reconciles = config.reconciliation_enabled
         self._tracker = SequenceTracker(jump_max=config.sequence_jump_max, intervals_max=config.open_intervals_max)
         self._by_key = {(stream.channel, stream.symbol): self._opened(stream) for stream in streams}
+        self.find_by_key: Final[Callable[[tuple[str, str]], Subscription | None]] = self._by_key.get
+        """:meth:`find` for the fast path: the names as a pair."""
         self._loss_reason = "no_history" if config.reconciliation_enabled else "reconciliation_disabled"
         self._ending: Counter[tuple[str, str]] = Counter()
         """How many given-up wishes for a stream this socket may still answer with data."""

@@ -25,10 +25,11 @@ from gapless.controller.books import Books
 from gapless.controller.callbacks import Callbacks
 from gapless.controller.collector import Collector
 from gapless.controller.config import NetworkConfig
-from gapless.controller.delivery import Batches
+from gapless.controller.delivery import Batches, Events
 from gapless.controller.errors import ConfigurationError, ReconnectExhaustedError
 from gapless.controller.events import AnyEvent, ReconnectGaveUp, StateChanged
 from gapless.controller.exchange import Exchange, HistoryPage, HistoryQuery, HistoryRow, SequenceRule
+from gapless.controller.fast_path import FastPath
 from gapless.controller.feed import LiveFeed
 from gapless.controller.groups import reraise, unwrapped
 from gapless.controller.heartbeat import HeartbeatManager
@@ -95,13 +96,16 @@ class ConnectionController:
             reply_size_max=config.reply_size_max,
             max_retries=config.max_retries,
         )
+        self._events = Events(books.delivery)
         evidence = Signal()
+        feed = LiveFeed(books)
         self._runtime = Runtime(
             config=config,
             exchange=exchange,
             transport=transport,
             books=books,
-            feed=LiveFeed(books),
+            feed=feed,
+            fast_path=FastPath(books, feed, exchange),
             collector=Collector(
                 books=books,
                 exchange=exchange,
@@ -134,14 +138,12 @@ class ConnectionController:
     # -- data ---------------------------------------------------------------------------------------------------------
 
     def __aiter__(self) -> AsyncIterator[AnyEvent]:
-        return self
+        self._refuse_beside_callbacks()
+        return self._events
 
     async def __anext__(self) -> AnyEvent:
         self._refuse_beside_callbacks()
-        event = await self._runtime.books.delivery.take()
-        if event is None:
-            raise StopAsyncIteration
-        return event
+        return await anext(self._events)
 
     def batches(self) -> AsyncIterator[list[AnyEvent]]:
         """Everything that has arrived, a list at a time: cheaper than one by one."""
@@ -316,8 +318,8 @@ class ConnectionController:
             async with trio.open_nursery() as nursery:
                 if self._callbacks.consume:
                     nursery.start_soon(self._callbacks.run, self._runtime.books.delivery)
-                nursery.start_soon(suspend_watch.run, self._runtime, self._supervisor, self._boot_clock)
-                await self._supervisor.run()
+                with suspend_watch.watched(nursery, self._runtime, self._supervisor, self._boot_clock):
+                    await self._supervisor.run()
         except BaseExceptionGroup as group:
             reraise(unwrapped(group))
         finally:

@@ -16,7 +16,7 @@ When the buffer is full:
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Final, Literal
 
 import trio
@@ -25,7 +25,7 @@ from gapless.controller.conflation import Loss, NumberOf, conflated, ranges, seq
 from gapless.controller.errors import DeliveryOverflowError
 from gapless.controller.events import AnyEvent, BalanceUpdate, GapFilled, MarketData, OrderUpdate
 from gapless.controller.hold_back import Data, HoldBack
-from gapless.controller.signal import Signal
+from gapless.controller.signal import Signal, Wakeup
 
 Overflow = Literal["refetch", "conflate", "raise"]
 
@@ -37,7 +37,8 @@ CONTROL_MAX: Final = 100_000
 """State and continuity events held for an app that does not read. About 30 MB; a feed that loses its link every second
 produces as many in seven hours."""
 
-_DATA: Final = (MarketData, OrderUpdate, BalanceUpdate)
+_DATA: Final = frozenset({MarketData, OrderUpdate, BalanceUpdate})
+"""Data by its exact types: isinstance() of a struct costs three times as much."""
 
 
 class DeliveryBuffer:
@@ -75,10 +76,9 @@ class DeliveryBuffer:
         self._queue_full = False
         self._held_back = HoldBack()
         self._hold_full = False
-        self._filled = Signal()
+        self._filled = Wakeup()
         self._drained = Signal()
         self._taken = 0
-        self._waiting = False
         self._closed = False
         self._failure: DeliveryOverflowError | None = None
 
@@ -115,6 +115,14 @@ class DeliveryBuffer:
         if self._data_held >= self.capacity:
             self._queue_full = self.overflowing = True
             self._queue_is_due = self._overflow == "conflate"
+        self._filled.notify()
+
+    def put_all(self, events: Sequence[Data]) -> None:
+        """Add several pieces of data, fewer than there is room for."""
+        if self._failure is not None:
+            return
+        self._events.extend(events)
+        self._data_held += len(events)
         self._filled.notify()
 
     def put(self, event: AnyEvent) -> None:
@@ -222,17 +230,20 @@ class DeliveryBuffer:
 
     async def take(self) -> AnyEvent | None:
         """The next event; None when the buffer is closed and empty."""
-        if not await self._wait():
+        self._taken += 1
+        if (not self._events or self._taken >= _FAIR_SHARE) and not await self._wait():
             return None
         event = self._events.popleft()
-        if isinstance(event, _DATA):
+        if type(event) in _DATA:
             self._data_held -= 1
-            self._drain()
+            if self._queue_full or self._drained.is_awaited:
+                self._drain()
         return event
 
     async def take_all(self) -> list[AnyEvent]:
         """Everything that is held, at least one event; empty when the buffer is closed."""
-        if not await self._wait():
+        self._taken += 1
+        if (not self._events or self._taken >= _FAIR_SHARE) and not await self._wait():
             return []
         batch = list(self._events)
         self._events.clear()
@@ -242,21 +253,17 @@ class DeliveryBuffer:
 
     async def _wait(self) -> bool:
         # A checkpoint now and then even while events are held: a loop over a full buffer stays cancellable and fair.
-        self._taken += 1
-        if self._taken % _FAIR_SHARE == 0:
+        self._taken = 0
+        if self._events:
             await trio.lowlevel.checkpoint()
         while not self._events:
             if self._failure is not None:
                 raise self._failure
             if self._closed:
                 return False
-            if self._waiting:
+            if self._filled.is_awaited:
                 raise trio.BusyResourceError("another task waits for the events of this controller already")
-            self._waiting = True
-            try:
-                await self._filled.wait()
-            finally:
-                self._waiting = False
+            await self._filled.wait()
         return True
 
     def _drain(self) -> None:
@@ -269,6 +276,22 @@ class DeliveryBuffer:
         if self.overflowing and not self._queue_full and not self._hold_full and self._failure is None:
             self.overflowing = False
             self._on_relief()
+
+
+class Events:
+    """An iterator over everything that is held, one by one. No generator: it may be left at any point."""
+
+    def __init__(self, delivery: DeliveryBuffer) -> None:
+        self._take = delivery.take
+
+    def __aiter__(self) -> "Events":
+        return self
+
+    async def __anext__(self) -> AnyEvent:
+        event = await self._take()
+        if event is None:
+            raise StopAsyncIteration
+        return event
 
 
 class Batches:

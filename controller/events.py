@@ -52,11 +52,13 @@ class Event(Struct, frozen=True, kw_only=True, tag=True, tag_field="event"):
     """Base of everything a controller hands to the app."""
 
 
-class MarketData(Event, frozen=True, kw_only=True):
+class MarketData(Event, frozen=True, gc=False):
     """One piece of market data, delivered exactly once.
 
     ``sequence_id`` and ``epoch`` are None where the venue sends none (then exactly-once cannot be promised).
     """
+
+    # Made by position, and not looked at by the garbage collector: there is one of these for each message.
 
     channel: str
     symbol: str

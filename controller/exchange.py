@@ -30,7 +30,7 @@ class SequenceRule(Enum):
     """No ids, or ids that tell nothing: every message is delivered, nothing is promised."""
 
 
-class HistoryRow(Struct, frozen=True, kw_only=True):
+class HistoryRow(Struct, frozen=True, kw_only=True, gc=False):
     """One piece of market data as REST keeps it. ``sequence_id`` None: the venue gave none."""
 
     timestamp: str
@@ -41,7 +41,7 @@ class HistoryRow(Struct, frozen=True, kw_only=True):
     volume_24h: float | None = None
 
 
-class MarketUpdate(HistoryRow, frozen=True, kw_only=True):
+class MarketUpdate(HistoryRow, frozen=True, kw_only=True, gc=False):
     """One piece of market data as it came over the WebSocket."""
 
     channel: str

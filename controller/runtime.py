@@ -11,6 +11,7 @@ from gapless.controller.collector import Collector
 from gapless.controller.config import NetworkConfig
 from gapless.controller.errors import LinkError
 from gapless.controller.exchange import Exchange
+from gapless.controller.fast_path import FastPath
 from gapless.controller.feed import LiveFeed
 from gapless.controller.heartbeat import HeartbeatManager
 from gapless.controller.rotation import Rotation
@@ -65,6 +66,7 @@ class Runtime:
     transport: Transport
     books: Books
     feed: LiveFeed
+    fast_path: FastPath
     collector: Collector
     backoff: ReconnectBackoff
     heartbeat: HeartbeatManager

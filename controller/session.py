@@ -193,25 +193,37 @@ class Session:
     def _enter(self, frames: Sequence[str | bytes]) -> None:
         """One batch: the clocks are read once."""
         now, received_at = trio.current_time(), self._runtime.wall_clock()
-        decode, feed = self._runtime.exchange.decode, self._runtime.feed
         self.link.last_frame_at = now
+        if self.waiting is None:
+
+            def other(message: Message) -> None:
+                self._other(message, now, received_at)
+
+            self._runtime.fast_path.enter(frames, now=now, received_at=received_at, other=other, invalid=self._skip)
+            return
+        decode = self._runtime.exchange.decode
         for frame in frames:
             try:
                 message = decode(frame)
             except InvalidMessageError as error:
-                self._runtime.books.stats.invalid_messages += 1
-                logger.warning("a frame is skipped: {}", error)
+                self._skip(error)
                 continue
-            if not isinstance(message, MarketUpdate | AccountUpdate):
-                self._control(message, now)
-            elif self.waiting is not None:
+            if isinstance(message, MarketUpdate | AccountUpdate):
                 self.waiting.keep(message, now, received_at)
-            elif isinstance(message, MarketUpdate):
-                feed.market(message, now=now, received_at=received_at)
             else:
-                feed.account(message, now=now, received_at=received_at)
-        if self.waiting is not None:
-            self._on_change()
+                self._control(message, now)
+        self._on_change()
+
+    def _other(self, message: Message, now: float, received_at: float) -> None:
+        """What is no market data."""
+        if isinstance(message, AccountUpdate):
+            self._runtime.feed.account(message, now=now, received_at=received_at)
+        else:
+            self._control(message, now)
+
+    def _skip(self, error: InvalidMessageError) -> None:
+        self._runtime.books.stats.invalid_messages += 1
+        logger.warning("a frame is skipped: {}", error)
 
     def _data(self, message: MarketUpdate | AccountUpdate, now: float, received_at: float) -> None:
         if isinstance(message, MarketUpdate):

@@ -171,6 +171,13 @@ class StreamLedger:
         self._open(expected, hole_ends)
         return Verdict.JUMPED
 
+    def continued(self) -> None:
+        """The last ids came in order from the socket, and the cursor is past them: what :meth:`accept` notes then."""
+        self.suspect = None
+        self._far_jump = None
+        self._confirmed = True
+        self._interrupted = False
+
     def _see_below(self, sequence_id: int, cursor: int) -> None:
         """The socket shows something below the cursor."""
         if sequence_id == cursor - 1:

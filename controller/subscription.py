@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from gapless.controller.events import Balance, Order
-from gapless.controller.exchange import HistoryPage, HistoryRow, SequenceRule
+from gapless.controller.exchange import HistoryPage, HistoryRow, MarketUpdate, SequenceRule
 from gapless.controller.instants import instant
 from gapless.controller.live_updates import LiveUpdates
 from gapless.controller.stream import Stream
@@ -125,6 +125,16 @@ class Subscription:
     def sequenced(self) -> bool:
         """Whether the ids of this stream tell anything."""
         return self.ledger.rule is not SequenceRule.UNSEQUENCED
+
+    def continued(self, newest: MarketUpdate, now: float) -> None:
+        """Live data came in order and was delivered, up to ``newest``; it is counted and the cursor is past it."""
+        self.ledger.continued()
+        self.last_data_at = max(self.last_data_at, now)
+        self.last_timestamp = self.last_live_timestamp = newest.timestamp
+        head, shown = self.live_head, newest.sequence_id or 0
+        if head is None or shown > head:
+            self.live_head = shown
+        self.live_seen = True
 
     def has_shown(self, sequence_id: int) -> bool:
         """Whether this socket has shown something as new as this id, or newer, where ids tell anything."""

@@ -86,6 +86,7 @@ class ReferenceExchange:
         self.page_rows_max: int = 1000
         self._headers = {"X-Session-Id": session_id, "Accept": "application/json"}
         self._frames: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
+        self.market_decoder: msgspec.json.Decoder[Frame] = self._frames
         self._any_frame = msgspec.json.Decoder(AnyFrame)
         self._prices = msgspec.json.Decoder(Prices)
         self._orders = msgspec.json.Decoder(Orders)

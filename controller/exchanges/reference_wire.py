@@ -60,7 +60,7 @@ class PongFrame(_Wire, frozen=True, tag="PONG"):
     request_id: str
 
 
-class MarketDataFrame(MarketUpdate, frozen=True, kw_only=True, tag_field="type", tag="MARKET_DATA"):
+class MarketDataFrame(MarketUpdate, frozen=True, kw_only=True, gc=False, tag_field="type", tag="MARKET_DATA"):
     """Decodes straight into the neutral message: no copy on the hot path."""
 
     sequence_id: Id | None = None

@@ -15,7 +15,7 @@ import trio
 from websockets.exceptions import InvalidState
 
 from gapless.controller.errors import LinkError
-from gapless.controller.groups import outermost, reraise
+from gapless.controller.groups import reraise, unwrapped
 from gapless.controller.transports.base import Connection
 from gapless.controller.transports.ends import closed, handshake_failed
 from gapless.controller.transports.wire_frames import FrameCodec
@@ -57,7 +57,7 @@ class WireTransport:
                 yield connection
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
-            reraise(outermost(group))
+            reraise(unwrapped(group))
         finally:
             stream.close()
 

@@ -291,6 +291,25 @@ async def test_leaving_ends_the_socket_at_once(condition: str, transport: Transp
         assert network.open_sockets <= 2, "the listener, and the peer's end if it was not told"
 
 
+async def test_the_end_met_in_a_nursery_of_the_block_is_a_link_error(
+    transport: Transport, autojump_clock: MockClock
+) -> None:
+    """The link reads in a nursery of its own, and catches one type around the whole."""
+
+    async def accept(line: Line) -> None:
+        await line.accept()
+
+    async def read(connection: Connection) -> None:
+        while True:
+            await connection.receive()
+
+    async with peer(accept) as url:
+        with pytest.raises(LinkError, match=r"\(1006\)"):
+            async with transport.connect(url) as connection, trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever)
+                await read(connection)
+
+
 async def test_an_error_in_the_block_stays_what_it_is(transport: Transport, autojump_clock: MockClock) -> None:
     async def accept(line: Line) -> None:
         await line.accept()

@@ -4,11 +4,14 @@ A laptop's lid, a paused container, a migrated virtual machine. Two signs, both 
 clock, which counts while the machine sleeps, has gained on the monotonic clock, which does not; or a timer came far too
 late, which is how a stopped process looks from inside. What the socket received meanwhile is read first; then a PING
 decides.
+
+The look is the only timer of an idle controller that polls, so all controllers of a trio run share it.
 """
 
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 from loguru import logger
@@ -66,18 +69,85 @@ def tick_s(suspend_after_s: float) -> float:
     return min(max(suspend_after_s / _LOOKS, _TICK_MIN_S), _TICK_MAX_S)
 
 
-async def run(runtime: "Runtime", supervisor: "Supervisor", clock: Callable[[], float]) -> None:
-    """Watch in every state, for as long as the controller runs."""
-    now = trio.current_time()
-    detector = SuspendDetector(runtime.config.suspend_after, now=now, boot=clock())
-    every_s = tick_s(runtime.config.suspend_after)
-    while True:
-        due_at = trio.current_time() + every_s
-        await trio.sleep_until(due_at)
-        slept_s = detector.look(now=trio.current_time(), boot=clock(), due_at=due_at)
-        if slept_s:
-            logger.warning("the machine slept for {:.0f} s", slept_s)
-            await _decide(runtime, supervisor, f"the machine slept for {slept_s:.0f} s")
+@contextmanager
+def watched(
+    nursery: trio.Nursery, runtime: "Runtime", supervisor: "Supervisor", clock: Callable[[], float]
+) -> Iterator[None]:
+    """Watch in every state; what follows from a wake runs in the ``nursery``."""
+    watches = _watches_of_this_run()
+    key = (clock, runtime.config.suspend_after)
+    watch = watches.get(key)
+    if watch is None:
+        watch = watches[key] = _Watch(clock, runtime.config.suspend_after)
+        trio.lowlevel.spawn_system_task(watch.run, name="gapless.suspend_watch")
+
+    def wakes(slept_s: float) -> None:
+        nursery.start_soon(_decide, runtime, supervisor, f"the machine slept for {slept_s:.0f} s")
+
+    def fails(error: Exception) -> None:
+        nursery.start_soon(_fail, error)
+
+    listener = (wakes, fails)
+    watch.listeners.append(listener)
+    try:
+        yield
+    finally:
+        watch.listeners.remove(listener)
+        if not watch.listeners:
+            del watches[key]
+            watch.scope.cancel()
+
+
+class _Watch:
+    """One timer for all controllers of a trio run that ask the same clock alike.
+
+    It is a task of the run's own, for it outlives the controller that was the first; the last one ends it.
+    """
+
+    def __init__(self, clock: Callable[[], float], suspend_after_s: float) -> None:
+        self._clock = clock
+        self._suspend_after_s = suspend_after_s
+        self.scope: Final = trio.CancelScope()
+        self.listeners: Final[list[tuple[Callable[[float], None], Callable[[Exception], None]]]] = []
+
+    async def run(self) -> None:
+        """Look at the clocks until cancelled. A clock that raises ends the controllers, not the trio run."""
+        with self.scope:
+            try:
+                await self._look()
+            except Exception as error:  # noqa: BLE001  # it goes on where somebody can catch it
+                for _, fails in self.listeners:
+                    fails(error)
+
+    async def _look(self) -> NoReturn:
+        detector = SuspendDetector(self._suspend_after_s, now=trio.current_time(), boot=self._clock())
+        every_s = tick_s(self._suspend_after_s)
+        while True:
+            due_at = trio.current_time() + every_s
+            await trio.sleep_until(due_at)
+            slept_s = detector.look(now=trio.current_time(), boot=self._clock(), due_at=due_at)
+            if slept_s:
+                logger.warning("the machine slept for {:.0f} s", slept_s)
+                for wakes, _ in self.listeners:
+                    wakes(slept_s)
+
+
+_watches: "trio.lowlevel.RunVar[dict[tuple[Callable[[], float], float], _Watch]]" = trio.lowlevel.RunVar(
+    "gapless suspend watches"
+)
+
+
+def _watches_of_this_run() -> dict[tuple[Callable[[], float], float], _Watch]:
+    try:
+        return _watches.get()
+    except LookupError:
+        watches: dict[tuple[Callable[[], float], float], _Watch] = {}
+        _watches.set(watches)
+        return watches
+
+
+async def _fail(error: Exception) -> NoReturn:
+    raise error
 
 
 async def _decide(runtime: "Runtime", supervisor: "Supervisor", reason: str) -> None:

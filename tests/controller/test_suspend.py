@@ -1,5 +1,7 @@
 """The machine slept: what is buffered is read first, then a PING decides whether the socket lived."""
 
+from functools import partial
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -20,6 +22,10 @@ class BootClock:
 
     def __call__(self) -> float:
         return trio.current_time() + self.slept_s
+
+
+def _asked(feed: Feed) -> bool:
+    return bool(requested(feed))
 
 
 def requested(feed: Feed) -> list[str]:
@@ -134,6 +140,56 @@ async def test_a_long_quiet_time_is_no_sleep(autojump_clock: MockClock) -> None:
         await trio.sleep(3_600.0)
         assert requested(feed) == []
         assert w.exchange.epoch
+
+
+# -- many controllers -------------------------------------------------------------------------------------------------
+
+
+class Steps(trio.abc.Instrument):
+    """Counts how often the watch looks."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.looks += "suspend_watch" in task.name
+
+
+async def test_many_controllers_look_at_the_clocks_once(autojump_clock: MockClock) -> None:
+    """One polls for all, and goes on when the first has left; each is told of a wake."""
+    clock, steps = BootClock(), Steps()
+    async with world() as w:
+        async with w.feed(boot_clock=clock, session_id="b") as second:
+            async with w.feed(boot_clock=clock, session_id="a"):
+                await second.until_state(State.CONNECTED)
+            async with w.feed(boot_clock=clock, session_id="c") as third:
+                await third.until_state(State.CONNECTED)
+                trio.lowlevel.add_instrument(steps)
+                await trio.sleep(100.0)
+                assert 0 < steps.looks <= 100.0 / 2.5 + 1
+                w.network.black_hole(Direction.BOTH)
+                clock.slept_s = 60.0
+                for feed in (second, third):
+                    await feed.until(partial(_asked, feed), within_s=2.5 + 2.1)
+        steps.looks = 0
+        await trio.sleep(100.0)
+        assert steps.looks <= 1, "nobody asks any more"
+        trio.lowlevel.remove_instrument(steps)
+
+
+async def test_a_clock_that_raises_ends_the_controller_and_not_the_trio_run(autojump_clock: MockClock) -> None:
+    class Broken(BootClock):
+        def __call__(self) -> float:
+            if trio.current_time() > 20.0:
+                raise ZeroDivisionError("no such clock")
+            return super().__call__()
+
+    async with world() as w:
+        with pytest.raises(ZeroDivisionError, match="no such clock"):
+            async with w.feed(boot_clock=Broken()):
+                await trio.sleep(30.0)
+        async with w.feed() as feed:
+            await feed.until_state(State.CONNECTED)
 
 
 async def _recovered(w: World, feed: Feed) -> None:

@@ -7,6 +7,7 @@ import select
 import socket
 import ssl
 import time
+import zlib
 from typing import Final
 
 from benchmarks import frames
@@ -56,9 +57,9 @@ def _read_head(connection: socket.socket) -> bytes:
     return head
 
 
-def _send_at_once(conversation: "Conversation", plan: Plan, session: Session, blocks: list[bytes]) -> None:
+def _send_at_once(conversation: "Conversation", plan: Plan, session: Session, blocks: list[list[bytes]]) -> None:
     for block in blocks:
-        conversation.connection.sendall(block)
+        conversation.send(block)
         conversation.listen(0)
     session.issued = plan.count
 
@@ -100,8 +101,18 @@ class Conversation:
         self._session = session
         self._started = plan.auto
         self._buffer = b""
+        self._inflater = zlib.decompressobj(wbits=-15)
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
+
+    def send(self, block: list[bytes]) -> None:
+        """All buffers of a block."""
+        if len(block) == 1 or isinstance(self.connection, ssl.SSLSocket):
+            self.connection.sendall(b"".join(block))
+            return
+        sent = self.connection.sendmsg(block)
+        if sent < sum(map(len, block)):
+            self.connection.sendall(b"".join(block)[sent:])
 
     def await_start(self) -> None:
         """Until the first subscription."""
@@ -142,6 +153,8 @@ class Conversation:
                 self.connection.sendall(frames.frame(payload, 0x8A))
             elif opcode == 0x1:
                 self._answer(json.loads(payload))
+            elif opcode == 0x41:
+                self._answer(json.loads(self._inflater.decompress(payload + b"\x00\x00\xff\xff")))
 
     def _next_message(self) -> tuple[int, bytes] | None:
         buffer = self._buffer
@@ -156,7 +169,7 @@ class Conversation:
             return None
         mask, masked = buffer[at : at + 4], buffer[at + 4 : end]
         self._buffer = buffer[end:]
-        return buffer[0] & 0x0F, bytes(byte ^ mask[position & 3] for position, byte in enumerate(masked))
+        return buffer[0] & 0x4F, bytes(byte ^ mask[position & 3] for position, byte in enumerate(masked))
 
     def _answer(self, message: dict[str, object]) -> None:
         kind, request_id = message.get("type"), message.get("request_id")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from benchmarks.processes import CERTIFICATE, MeasurementError, processors, python_of, result_of
+from benchmarks.processes import AUTHORITY, MeasurementError, processors, python_of, result_of
 from benchmarks.registry import OWN, Contender
 from benchmarks.scenarios import Scenario
 
@@ -40,7 +40,7 @@ def measure(
             try:
                 running[contender] = _size(scenario, contender, addresses)
             except MeasurementError as error:
-                reason = str(error).splitlines()[-1]
+                reason = _in_short(error)
         if reason is not None:
             table.absent[contender.name] = reason
             say(f"  not measured: {contender.name}: {reason}")
@@ -49,8 +49,8 @@ def measure(
             try:
                 figures = run_once(scenario, contender, addresses, count)
             except MeasurementError as error:
-                table.absent[contender.name] = str(error).splitlines()[-1]
-                say(f"  failed: {contender.name}: {error}")
+                table.absent[contender.name] = _in_short(error)
+                say(f"  failed: {contender.name}: {table.absent[contender.name]}")
                 del running[contender]
                 continue
             table.samples.setdefault(contender.name, []).append(figures)
@@ -64,6 +64,13 @@ def _why_not(scenario: Scenario, contender: Contender) -> str | None:
     if contender.is_peer and not python_of(contender.environment).exists():
         return f"no environment; `make bench-peers` installs {', '.join(contender.packages)}"
     return None
+
+
+def _in_short(error: MeasurementError) -> str:
+    """One line: of a traceback the error, of one that hung where it did."""
+    lines = str(error).splitlines()
+    hung = next((at for at, line in enumerate(lines) if "most recent call first" in line), None)
+    return lines[-1] if hung is None else "it hung in" + lines[hung + 1].rpartition("/")[2].replace('"', "")
 
 
 def _size(scenario: Scenario, contender: Contender, addresses: dict[str, str]) -> int:
@@ -87,7 +94,7 @@ def run_once(scenario: Scenario, contender: Contender, addresses: dict[str, str]
         "count": count,
         "warm": max(1, int(count * _WARM_SHARE)),
         "timed": bool(scenario.rate),
-        "certificate": str(CERTIFICATE) if scenario.tls else "",
+        "certificate": str(AUTHORITY) if scenario.tls else "",
         "deflate": scenario.deflate,
         "large": scenario.large,
         "cpu": processors()[1],

@@ -12,7 +12,10 @@ from typing import IO, Any, Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 ENVIRONMENTS: Final = ROOT / ".bench"
+AUTHORITY: Final = ENVIRONMENTS / "authority.pem"
+"""What contenders trust."""
 CERTIFICATE: Final = ENVIRONMENTS / "certificate.pem"
+"""The server's key and certificate."""
 _CONTENDER_MAX_S: Final = 120.0
 
 
@@ -34,22 +37,29 @@ def python_of(environment: str) -> Path:
 
 
 def certificate() -> Path:
-    """A certificate for localhost, made once; key and certificate in one file."""
+    """A certificate for localhost and an authority that vouches for it, made once."""
     if not CERTIFICATE.exists():
         ENVIRONMENTS.mkdir(exist_ok=True)
-        subprocess.run(
-            [
-                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-                *("-days", "3650", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-                *("-keyout", f"{CERTIFICATE}.key", "-out", f"{CERTIFICATE}.crt"),
-            ],
-            check=True,
-            capture_output=True,
+        key, leaf, authority_key = (ENVIRONMENTS / name for name in ("leaf.key", "leaf.pem", "authority.key"))
+        curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "3650")
+        names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+        made = ("req", "-x509", *curve)
+        signed_by = (
+            "-CA",
+            str(AUTHORITY),
+            "-CAkey",
+            str(authority_key),
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
         )
-        parts = [Path(f"{CERTIFICATE}.{kind}") for kind in ("key", "crt")]
-        CERTIFICATE.write_text("".join(part.read_text() for part in parts))
-        for part in parts:
-            part.unlink()
+        for arguments in (
+            (*made, "-subj", "/CN=gapless benchmarks", "-keyout", str(authority_key), "-out", str(AUTHORITY)),
+            (*made, *names, *signed_by, "-keyout", str(key), "-out", str(leaf)),
+        ):
+            subprocess.run(["openssl", *arguments], check=True, capture_output=True)  # noqa: S607
+        CERTIFICATE.write_text(key.read_text() + leaf.read_text())
+        for file in (key, leaf, authority_key):
+            file.unlink()
     return CERTIFICATE
 
 

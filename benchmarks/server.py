@@ -66,6 +66,8 @@ def _serve(client: socket.socket, sessions: Sessions, tls: ssl.SSLContext | None
             (serve_rest if rest else serve_websocket)(connection, sessions)
     except OSError:
         pass  # The client is gone, which is how every measurement ends.
+    except Exception as error:  # noqa: BLE001  # one client's fault is one line, and ends one connection
+        print(f"server: {error!r}", file=sys.stderr, flush=True)
 
 
 def main() -> None:

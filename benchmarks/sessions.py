@@ -75,7 +75,7 @@ class Sessions:
     def __init__(self, epoch: str) -> None:
         self.epoch = epoch
         self._sessions: dict[str, Session] = {}
-        self._blocks: dict[tuple[int, bool, bool], list[bytes]] = {}
+        self._blocks: dict[tuple[int, bool, bool], list[list[bytes]]] = {}
         self._lock = threading.Lock()
 
     def get(self, session_id: str) -> Session:
@@ -84,7 +84,7 @@ class Sessions:
             return Session()
         return self._sessions.setdefault(session_id, Session())
 
-    def prebuilt(self, plan: Plan, *, deflate: bool) -> list[bytes]:
+    def prebuilt(self, plan: Plan, *, deflate: bool) -> list[list[bytes]]:
         """The blocks of a feed; built once, extended where a later run asks for more."""
         count = min(plan.count, PREBUILT_MAX)
         with self._lock:

@@ -193,6 +193,12 @@ class NetworkConfig:
         effect="open gaps kept per stream; beyond, the oldest is ContinuityLost",
         source="every second message lost, for 2,000 messages",
     )
+    transport: Literal["trio-websocket", "wire"] = _setting(
+        "trio-websocket",
+        unit="-",
+        effect="what opens sockets: trio-websocket, or frames cut out of whole reads beside the parser of websockets",
+        source="the specification",
+    )
     message_size_max: int = _setting(
         1_048_576,
         unit="bytes",

@@ -22,7 +22,7 @@ from gapless.controller.host_limiters import limiter_of
 from gapless.controller.rate_limiter import RestRateLimiter
 from gapless.controller.stream import Stream
 from gapless.controller.suspend_watch import boot_clock
-from gapless.controller.transports import Transport, TrioWebsocketTransport
+from gapless.controller.transports import Transport, transport_of
 
 
 @asynccontextmanager
@@ -56,7 +56,7 @@ async def open_controller(
         session_id: kept over reconnects; None: a random one.
         limiter: of the REST host; None: the one that all controllers of this trio run share for that host, made from
             the ``config`` of the first of them.
-        transport: how sockets are opened; None: trio-websocket.
+        transport: how sockets are opened; None: as ``config.transport`` says.
         http: an httpx client to use, which stays open when the block is left; None: the one that all controllers of
             this trio run share for that host, closed by the last of them.
         random: where the jitter comes from.
@@ -92,7 +92,7 @@ async def open_controller(
             config=config,
             http=client,
             limiter=limiter,
-            transport=transport or TrioWebsocketTransport(message_size_max=config.message_size_max),
+            transport=transport or transport_of(config),
             random=random or Random(),  # noqa: S311  # jitter, not secrecy
             wall_clock=wall_clock,
             boot_clock=boot_clock,

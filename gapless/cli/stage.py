@@ -18,7 +18,7 @@ from gapless.cli.story import BEHAVES, Story, until
 from gapless.cli.tally import Tally
 from gapless.cli.witness import SilenceWatch, StolenTime, Wire
 from gapless.controller import ConnectionController, State, Stream, open_controller
-from gapless.controller.transports import TrioWebsocketTransport
+from gapless.controller.transports import transport_of
 from gapless.simulator import ExchangeSimulator, serve_exchange
 from gapless.simulator.generator import steadily
 
@@ -68,7 +68,7 @@ async def perform(
     streams = script.streams
     exchange = ExchangeSimulator(script.exchange_config, wall_clock=clock)
     tally, stolen = Tally(streams), StolenTime()
-    wire = Wire(TrioWebsocketTransport(message_size_max=CONFIG.message_size_max))
+    wire = Wire(transport_of(CONFIG))
     watch = SilenceWatch(wire, stolen)
 
     def outcome_of(story: Story) -> Outcome:

@@ -11,7 +11,7 @@ import msgspec
 from gapless.controller import ConnectionController, RestRateLimiter, StateChanged, Stream, open_controller
 from gapless.controller.exchange import HistoryPage, RestReply
 from gapless.controller.exchanges import ReferenceExchange
-from gapless.controller.transports import TrioWebsocketTransport
+from gapless.controller.transports import transport_of
 from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.serve import Endpoints
 from gapless.simulator.torture.observer import Watches
@@ -64,13 +64,12 @@ def open_client(
     """A controller as the plan has it."""
     config = plan.config
     adapter = _ADAPTERS[plan.venue]
-    transport = TrioWebsocketTransport(message_size_max=config.message_size_max)
     return open_controller(
         exchange=adapter(ws_url=at.ws_url, rest_url=at.rest_url, session_id=SESSION),
         streams=plan.streams,
         config=config,
         limiter=_limiter(plan),
-        transport=TappedTransport(transport, watches, lambda: _refused(exchange, clock)),
+        transport=TappedTransport(transport_of(config), watches, lambda: _refused(exchange, clock)),
         http=http,
         random=Random(plan.seed),  # noqa: S311  # a world must be repeatable
         wall_clock=clock.wall,

@@ -128,6 +128,8 @@ def draw(seed: int, terms: Terms) -> Plan:
     if venue is Venue.WITHOUT_LAST_ID:
         # Where REST cannot say how far it has come, nobody can vouch for a jump but the next id.
         settings["sequence_jump_max"] = 100_000
+    # A draw of its own: the worlds are the same, whichever transport meets them.
+    settings["transport"] = Random(f"transport {seed}").choice(("trio-websocket", "wire"))  # noqa: S311
     settings |= terms.settings
     config = NetworkConfig.from_mapping(settings)
     markets = len(MARKET) if venue is Venue.WITHOUT_TRADE_HISTORY else random.choice((1, 2, 2, 3))

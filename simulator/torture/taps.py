@@ -145,7 +145,7 @@ class _Tapped:
             try:
                 datum = _data.decode(frame)
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
-                text = str(frame)
+                text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
                 doubtful = doubtful or "MARKET_DATA" in text
                 perhaps = perhaps or doubtful or any(word in text for word in _ANSWERS)
                 if any(word in text for word in _CONTROL):

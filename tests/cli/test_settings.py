@@ -21,6 +21,7 @@ OTHERS = {
     "reconnect_exhausted": "raise",
     "ordering": "sequence",
     "overflow": "conflate",
+    "transport": "wire",
     "rate_limit_proactive": "false",
     "reconciliation_enabled": "false",
 }

@@ -10,7 +10,7 @@ import trio
 from gapless.cli.oracle import Silence
 from gapless.cli.witness import SilenceWatch, StolenTime, Wire
 from gapless.controller import ConnectionController, NetworkConfig, open_controller
-from gapless.controller.transports import TrioWebsocketTransport
+from gapless.controller.transports import transport_of
 from tests.kit import SESSION, TICKER
 from tests.real_sockets.seen import Seen
 
@@ -37,7 +37,7 @@ class App(Seen):
 async def app(ws_url: str, rest_url: str, settings: Mapping[str, object] = MappingProxyType({})) -> AsyncIterator[App]:
     """An app for as long as the block lasts. Leaving it within :data:`LEAVING_MAX_S` is asserted."""
     config = NetworkConfig.from_mapping(settings)
-    wire = Wire(TrioWebsocketTransport(message_size_max=config.message_size_max))
+    wire = Wire(transport_of(config))
     stolen = StolenTime()
     watch = SilenceWatch(wire, stolen)
     async with trio.open_nursery() as measuring:

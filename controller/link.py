@@ -54,7 +54,7 @@ class _Link:
         self._runtime.feed.on_data = partial(self._lease.emit, Trigger.DATA_FLOWS, "market data")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._carry, self._leader, nursery)
-            nursery.start_soon(self._rotate_when_due, nursery)
+            await self._rotate_when_due(nursery)
         return self._lost
 
     def _session(self, link: LinkStatus, name: str, *, leads: bool) -> Session:

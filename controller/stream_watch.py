@@ -1,19 +1,18 @@
 """Finds one dead stream among live ones: asks REST, subscribes it again, and at last suspects the connection.
 
-Looks by deadline: when the first stream can be due, when one was subscribed, and once an idle window, so that a stream
-that has become busy is known to be. A stream that is due is asked about at once where it is busy, and within a tenth of
-the REST budget where it is not: a busy one may borrow from that tenth what a minute of it will bring, so that many that
-die together are found together.
+Looks by deadline, in the idle watch's task: when the first stream can be due, when one was subscribed, and once an idle
+window, so that a stream that has become busy is known to be. A stream that is due is asked about at once where it is
+busy, and within a tenth of the REST budget where it is not: a busy one may borrow from that tenth what a minute of it
+will bring, so that many that die together are found together.
 """
 
 from collections.abc import Collection
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 import trio
 from loguru import logger
 
-from gapless.controller import lateness
 from gapless.controller.config import NetworkConfig
 from gapless.controller.priority import Priority
 from gapless.controller.signal import Signal
@@ -99,32 +98,24 @@ class StreamWatch:
         return True
 
 
-async def run(runtime: "Runtime", lease: "Lease") -> None:
-    """Look into every stream that is silent for longer than is usual for it while the connection is not."""
-    await _Watcher(runtime, lease).run()
+class Watcher:
+    """One lease of the watch: looks into every stream that is silent for longer than usual while others are not.
 
+    Args:
+        nursery: where probes run.
+    """
 
-class _Watcher:
-    """One lease of the watch."""
-
-    def __init__(self, runtime: "Runtime", lease: "Lease") -> None:
+    def __init__(self, runtime: "Runtime", lease: "Lease", nursery: trio.Nursery) -> None:
         self._runtime = runtime
         self._lease = lease
+        self._nursery = nursery
         self._watch = runtime.stream_watch
         self._began_at = trio.current_time()
         self._probing: set[Subscription] = set()
+        self._watch.begin(runtime.link.generation, self._began_at)
 
-    async def run(self) -> NoReturn:
-        self._watch.begin(self._runtime.link.generation, self._began_at)
-        async with trio.open_nursery() as nursery:
-            while True:
-                next_at = await self._look(nursery)
-                with trio.move_on_at(next_at):
-                    await self._watch.changed.wait()
-                await lateness.let_link_read(next_at)
-
-    async def _look(self, nursery: trio.Nursery) -> float:
-        """Ask about what is due; when to look again."""
+    async def look(self) -> float:
+        """Ask about what is due; when to look again, unless something changes before."""
         now, watch = trio.current_time(), self._watch
         streams = [each for each in self._runtime.books.subscriptions if self._can_be_asked_about(each)]
         watch.look(streams, now)
@@ -139,7 +130,7 @@ class _Watcher:
         for _due_at, each in sorted(due, key=itemgetter(0)):
             look_at = self._may_probe_at(watch.pulse(each), now)
             if look_at <= now:
-                await self._begin_probe(each, nursery)
+                await self._begin_probe(each)
             else:
                 next_at = min(next_at, look_at)
         return next_at
@@ -161,11 +152,11 @@ class _Watcher:
             return max(idle_at, now) + _STEP_S
         return self._watch.may_probe_at(pulse)
 
-    async def _begin_probe(self, subscription: Subscription, nursery: trio.Nursery) -> None:
+    async def _begin_probe(self, subscription: Subscription) -> None:
         """Let one start; returns when its cost is known."""
         charged = trio.Event()
         self._probing.add(subscription)
-        nursery.start_soon(self._probe, subscription, charged)
+        self._nursery.start_soon(self._probe, subscription, charged)
         await charged.wait()
 
     async def _probe(self, subscription: Subscription, charged: trio.Event) -> None:

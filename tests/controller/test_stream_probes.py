@@ -235,5 +235,4 @@ async def test_an_hour_of_an_idle_controller_costs_few_wake_ups(autojump_clock: 
         trio.lowlevel.remove_instrument(steps)
     watching = {name: count for name, count in steps.of.items() if "watch" in name.lower()}
     assert 0 < watching["gapless.IDLE_WATCH"] <= 2 * 60 + 60, watching
-    assert 0 < watching["gapless.controller.stream_watch.run"] <= 2 * 60 + 60, watching
     assert 0 < watching["gapless.suspend_watch"] <= 3_600 / 2.5 + 1, watching

@@ -404,10 +404,11 @@ def verdict_100s_late() -> Iterator[None]:
 def stream_watch_off() -> Iterator[None]:
     """One dead stream among live ones is nobody's business."""
 
-    async def run(_runtime: Any, _lease: Any) -> None:
-        await trio.sleep_forever()
+    async def look(_self: Any) -> float:
+        await trio.lowlevel.checkpoint()
+        return float("inf")
 
-    with _replaced(stream_watch, "run", run):
+    with _replaced(stream_watch.Watcher, "look", look):
         yield
 
 

@@ -2,12 +2,14 @@
 
 A connection ends at once and without a goodbye when its context is left; a close frame of the peer's is answered, and a
 fault of the peer's named to it, if there is room for that. PINGs are answered by a task of their own, so that neither
-a full send buffer nor a message that waits for room holds up reading; at most one PONG waits, the latest.
+a full send buffer nor a message that waits for room holds up reading; at most one PONG waits, the latest. The same task
+finishes a message whose sender was cancelled in the middle of it: half a frame would make nonsense of what follows, and
+a PING that found no room in time must not cost a connection that still brings data.
 """
 
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
@@ -53,7 +55,7 @@ class WireTransport:
                 stream = await self._secure(stream, parts.hostname or "")
             connection = await self._shake_hands(stream, url)
             async with trio.open_nursery(strict_exception_groups=True) as nursery:
-                nursery.start_soon(connection.answer_pings)
+                nursery.start_soon(connection.keep_sending)
                 yield connection
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
@@ -81,7 +83,7 @@ class WireTransport:
     async def _shake_hands(self, stream: ByteStream, url: str) -> "_WireConnection":
         handshake = Handshake(url, message_size_max=self._message_size_max)
         try:
-            await stream.send_all(handshake.request())
+            await stream.send(handshake.request())
             while True:
                 data = await stream.receive()
                 if not data:
@@ -105,9 +107,8 @@ class _WireConnection:
         self._stream = stream
         self._codec = codec
         self._sending = trio.Lock()
-        self._pong_due = trio.Event()
-        self._is_cut = False
-        """Whether a frame was left half sent: what follows it would be read as a part of it."""
+        self._due = trio.Event()
+        """Set when :meth:`keep_sending` has something to do."""
         self._early = self._enter(frames) if frames else []
 
     async def receive(self) -> Sequence[bytes]:
@@ -127,29 +128,34 @@ class _WireConnection:
         raise self._why()
 
     async def send(self, frame: str) -> None:
-        """Send one text message. Cancelled while it waits for room, it has done nothing; later, it ends the socket."""
+        """Send one text message. Cancelled while it waits for its turn or for room, it is not sent; later, it is."""
         async with self._sending:
-            if self._codec.end is not None or self._is_cut:
+            if self._codec.end is not None:
                 raise self._why()
             try:
-                await self._stream.wait_writable()
-                await self._send_whole(self._codec.encode(frame))
+                await self._wait_for_room()
+                await self._stream.send(self._codec.encode(frame))
             except (*_GONE, InvalidState):
                 raise self._why() from None
+            except trio.Cancelled:
+                self._due.set()
+                raise
 
-    async def answer_pings(self) -> NoReturn:
-        """Send the PONGs that are due, the latest only."""
+    async def keep_sending(self) -> NoReturn:
+        """Send the PONGs that are due, the latest only, and what is left of a message whose sender was cancelled."""
         while True:
-            await self._pong_due.wait()
-            self._pong_due = trio.Event()
+            await self._due.wait()
+            self._due = trio.Event()
             async with self._sending:
-                if self._codec.end is None and not self._is_cut:
-                    try:
-                        await self._stream.wait_writable()
-                        await self._send_whole(self._codec.take_to_send())
-                    except _GONE:
-                        # The reader meets the same end and says so.
-                        await trio.sleep_forever()
+                # Where the connection is gone, who reads learns of it and says so.
+                with suppress(*_GONE):
+                    await self._wait_for_room()
+                    await self._stream.send(self._codec.take_to_send())
+
+    async def _wait_for_room(self) -> None:
+        """Wait until what comes next begins to be sent: a message is not encoded before, a PONG not chosen."""
+        await self._stream.send()
+        await self._stream.wait_writable()
 
     def _enter(self, data: bytes) -> list[bytes]:
         if not data:
@@ -157,29 +163,13 @@ class _WireConnection:
             return []
         messages = self._codec.receive_data(data)
         if self._codec.has_to_send:
-            self._pong_due.set()
+            self._due.set()
         return messages
 
-    async def _send_whole(self, data: bytes) -> None:
-        try:
-            await self._stream.send_all(data)
-        except _GONE:
-            raise
-        except BaseException:
-            self._is_cut = True
-            self._stream.close()
-            raise
-
     async def _say_last_word(self) -> None:
-        with trio.move_on_after(_LAST_WORD_S):
+        with trio.move_on_after(_LAST_WORD_S), suppress(*_GONE):
             async with self._sending:
-                try:
-                    await self._stream.send_all(self._codec.take_to_send())
-                except _GONE:
-                    # Nobody is there to hear it.
-                    return
+                await self._stream.send(self._codec.take_to_send())
 
     def _why(self) -> LinkError:
-        if self._is_cut:
-            return LinkError("ended by this side: a message was cut off while it was sent")
         return closed() if self._codec.end is None else closed(*self._codec.end)

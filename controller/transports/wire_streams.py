@@ -24,11 +24,14 @@ class ByteStream(Protocol):
         ...
 
     async def wait_writable(self) -> None:
-        """Wait until :meth:`send_all` would not block at once."""
+        """Wait until :meth:`send` would not block at once."""
         ...
 
-    async def send_all(self, data: bytes) -> None:
-        """Send all of it. If cancelled, some part of it was sent, perhaps none or all."""
+    async def send(self, data: bytes = b"") -> None:
+        """Send all of it, behind what a cancelled call before this one has left.
+
+        If it is cancelled, what is left of it is sent by the next call: the other side never sees half of it.
+        """
         ...
 
     def close(self) -> None:
@@ -46,6 +49,7 @@ class TcpStream:
     def __init__(self, socket: trio.socket.SocketType) -> None:
         self._socket = socket
         self._has_descriptor = _is_socket(socket.fileno())
+        self._unsent = memoryview(b"")
 
     async def receive(self) -> bytes:
         """Wait for bytes."""
@@ -63,12 +67,12 @@ class TcpStream:
         """Wait for room in the send buffer."""
         await self._socket.wait_writable()
 
-    async def send_all(self, data: bytes) -> None:
+    async def send(self, data: bytes = b"") -> None:
         """Send all of it."""
-        with memoryview(data) as view:
-            sent = 0
-            while sent < len(view):
-                sent += await self._socket.send(view[sent:])
+        if data:
+            self._unsent = memoryview(bytes(self._unsent) + data if self._unsent else data)
+        while self._unsent:
+            self._unsent = self._unsent[await self._socket.send(self._unsent) :]
 
     def close(self) -> None:
         """End the connection."""
@@ -92,12 +96,12 @@ class TlsStream:
             try:
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
-                await self._flush()
+                await self._stream.send(self._outgoing.read())
                 if not await self._take_in():
                     raise ConnectionError("closed by the peer") from None
             else:
                 break
-        await self._flush()
+        await self._stream.send(self._outgoing.read())
         self._early = self._decrypt()
 
     async def receive(self) -> bytes:
@@ -115,19 +119,15 @@ class TlsStream:
         """Wait for room in the send buffer."""
         await self._stream.wait_writable()
 
-    async def send_all(self, data: bytes) -> None:
+    async def send(self, data: bytes = b"") -> None:
         """Send all of it."""
         if data:
             self._tls.write(data)
-        await self._flush()
+        await self._stream.send(self._outgoing.read())
 
     def close(self) -> None:
         """End the connection."""
         self._stream.close()
-
-    async def _flush(self) -> None:
-        if self._outgoing.pending:
-            await self._stream.send_all(self._outgoing.read())
 
     async def _take_in(self) -> bool:
         """Wait for bytes of the peer; False: no more will come."""

@@ -304,7 +304,7 @@ async def test_the_end_met_in_a_nursery_of_the_block_is_a_link_error(
             await connection.receive()
 
     async with peer(accept) as url:
-        with pytest.raises(LinkError, match=r"\(1006\)"):
+        with pytest.raises(LinkError, match=r"\(1006\)"):  # noqa: PT012 (the block is what is tested)
             async with transport.connect(url) as connection, trio.open_nursery() as nursery:
                 nursery.start_soon(trio.sleep_forever)
                 await read(connection)

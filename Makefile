@@ -69,11 +69,14 @@ packaging: $(STAMP)  ## the wheel holds every package, and works outside the che
 
 check: lint types test long packaging  ## all that CI runs
 
-bench: $(STAMP)  ## gapless and its peers side by side, for an hour; close everything else first
+bench: bench-peers  ## gapless and its peers side by side, for two hours; close everything else first
 	$(BIN)/python -m benchmarks
 
 bench-quick: $(STAMP)  ## the same in minutes: a first look, not a result
 	$(BIN)/python -m benchmarks --quick
+
+bench-peers: $(STAMP)  ## install the peers that are missing, from PyPI, each into an environment of its own
+	$(BIN)/python -m benchmarks --install
 
 diagrams: $(STAMP)  ## render the state diagrams anew
 	$(BIN)/gapless diagram --write

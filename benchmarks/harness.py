@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from benchmarks.processes import AUTHORITY, MeasurementError, processors, python_of, result_of
-from benchmarks.registry import OWN, Contender
+from benchmarks.registry import Contender
 from benchmarks.scenarios import Scenario
 
 _PROBE: Final = 20_000
@@ -100,7 +100,8 @@ def run_once(scenario: Scenario, contender: Contender, addresses: dict[str, str]
         "cpu": processors()[1],
         "options": dict(contender.options),
     }
-    return result_of(contender.environment, contender.module, task, own=OWN)
+    module = f"benchmarks.contenders.{contender.module}"
+    return result_of(module, task, environment=contender.environment if contender.is_peer else None)
 
 
 def _line(figures: dict[str, Any]) -> str:

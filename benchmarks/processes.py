@@ -132,32 +132,34 @@ def install(environment: str, packages: Sequence[str]) -> None:
     subprocess.run([*pip, *packages], check=True)
 
 
-def result_of(environment: str, module: str, task: Mapping[str, Any], *, own: str) -> dict[str, Any]:
-    """Run one contender to its end and read its figures.
+def result_of(
+    module: str, task: Mapping[str, Any], *, environment: str | None = None, max_s: float = _CONTENDER_MAX_S
+) -> dict[str, Any]:
+    """Run one module as a process to its end and read its figures: the last line of JSON that it prints.
+
+    Args:
+        module: as in ``python -m``.
+        task: its one argument.
+        environment: of a peer; None: this one.
+        max_s: seconds until it has failed.
 
     Raises:
         MeasurementError: it failed, or took too long.
     """
-    python = sys.executable if environment == own else str(python_of(environment))
-    command = [python, "-m", f"benchmarks.contenders.{module}", json.dumps(task)]
-    # TLS: default contexts trust the certificate, without a word to the contender.
-    extra = {"SSL_CERT_FILE": task["certificate"]} if task["certificate"] else {}
-    with started(command, stderr=subprocess.PIPE, extra=extra) as process:
+    python = sys.executable if environment is None else str(python_of(environment))
+    # TLS: default contexts trust the authority, without a word to the contender.
+    extra = {"SSL_CERT_FILE": task["certificate"]} if task.get("certificate") else {}
+    with started([python, "-m", module, json.dumps(task)], stderr=subprocess.PIPE, extra=extra) as process:
+        # `communicate` would close its input, and so end it.
+        held, process.stdin = process.stdin, None
         try:
-            # `communicate` would close its input, which ends it.
-            out, errors = _output(process)
+            out, errors = process.communicate(timeout=max_s)
         except subprocess.TimeoutExpired:
-            raise MeasurementError(f"not done within {_CONTENDER_MAX_S:g} s") from None
+            raise MeasurementError(f"not done within {max_s:g} s") from None
+        finally:
+            process.stdin = held
     lines = [line for line in out.splitlines() if line.startswith(b"{")]
     if not lines:
-        raise MeasurementError((errors or out).decode("utf-8", "replace").strip()[-600:] or "no word from it")
+        raise MeasurementError(errors.decode("utf-8", "replace").strip()[-2_000:] or "no word from it")
     figures: dict[str, Any] = json.loads(lines[-1])
     return figures
-
-
-def _output(process: "subprocess.Popen[bytes]") -> tuple[bytes, bytes]:
-    held, process.stdin = process.stdin, None
-    try:
-        return process.communicate(timeout=_CONTENDER_MAX_S)
-    finally:
-        process.stdin = held

@@ -5,7 +5,7 @@ is said in the query of the WebSocket's address, so one process serves every sce
 
 ======================  ================================================================================================
 ``symbols=50``          how many streams the feed has
-``count=100000``        messages to send; then the connection stays open
+``count=100000``        messages to send (at once: rounded up to a block); then the connection stays open
 ``rate=5000``           messages per second; 0: as fast as they are taken
 ``burst=20``            messages sent with one system call, at that mean rate
 ``large=1``             20 kB messages

@@ -62,7 +62,7 @@ def main(
         out = report.RESULTS / "latest.json" if whole else ENVIRONMENTS / "last.json"
     tables: list[Table] = []
     rows: dict[str, own.Rows] = {}
-    with _written(tables, rows, out), server(cpu=processors()[0]) as addresses:
+    with _written(tables, rows, out), server(cpu=processors()[0], tls=True) as addresses:
         for scenario in SCENARIOS:
             if only and scenario.name not in only:
                 continue

@@ -59,8 +59,8 @@ def measure(
 
 
 def _why_not(scenario: Scenario, contender: Contender) -> str | None:
-    if missing := scenario.needs & contender.lacks:
-        return f"has no {', '.join(sorted(missing))}"
+    for need in sorted(scenario.needs & contender.cannot.keys()):
+        return contender.cannot[need]
     if contender.is_peer and not python_of(contender.environment).exists():
         return f"no environment; `make bench-peers` installs {', '.join(contender.packages)}"
     return None

@@ -111,9 +111,9 @@ def _environment() -> dict[str, str]:
 
 
 @contextmanager
-def server(*, port: int = 0, cpu: int | None = None) -> Iterator[dict[str, str]]:
+def server(*, port: int = 0, cpu: int | None = None, tls: bool = False) -> Iterator[dict[str, str]]:
     """The measuring server; gives its addresses."""
-    command = [sys.executable, "-m", "benchmarks.server", str(port), str(certificate())]
+    command = [sys.executable, "-m", "benchmarks.server", str(port), *([str(certificate())] if tls else [])]
     with started(command, cpu=cpu) as process:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -8,6 +8,10 @@ OWN: Final = "gapless"
 """The environment that the harness runs in."""
 
 
+_NO_DEFLATE: Final = {"deflate": "offers no compression"}
+_OWN_ROOTS: Final = {"tls": "trusts the certificate authorities that are built in, no other"}
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Contender:
     """One row of a table."""
@@ -18,8 +22,8 @@ class Contender:
     environment: str = OWN
     packages: tuple[str, ...] = ()
     """What its environment is made of."""
-    lacks: frozenset[str] = frozenset()
-    """What it cannot do: deflate, tls."""
+    cannot: Mapping[str, str] = field(default_factory=dict)
+    """What it cannot take part in (deflate, tls), and why."""
 
     @property
     def is_peer(self) -> bool:
@@ -28,12 +32,11 @@ class Contender:
 
 
 def _gapless(transport: str, consume: str) -> Contender:
-    # trio-websocket offers no compression.
     return Contender(
         name=f"gapless {transport}, {consume}",
         module="gapless_full",
         options={"transport": transport, "consume": consume},
-        lacks=frozenset({"deflate"} if transport == "trio-websocket" else ()),
+        cannot=_NO_DEFLATE if transport == "trio-websocket" else {},
     )
 
 
@@ -43,7 +46,7 @@ def _peer(
     packages: tuple[str, ...],
     options: Mapping[str, Any] | None = None,
     *,
-    lacks: set[str] | None = None,
+    cannot: Mapping[str, str] | None = None,
 ) -> Contender:
     return Contender(
         name=name,
@@ -51,7 +54,7 @@ def _peer(
         options=options or {},
         environment=environment,
         packages=packages,
-        lacks=frozenset(lacks or ()),
+        cannot=cannot or {},
     )
 
 
@@ -62,10 +65,10 @@ CONTENDERS: Final = (
     _gapless("wire", "events"),
     _gapless("trio-websocket", "batches"),
     _gapless("trio-websocket", "events"),
-    Contender(name="bare scanner", module="bare", options={"how": "scanner"}, lacks=frozenset({"deflate"})),
-    Contender(name="bare stream + wake", module="bare", options={"how": "wake"}, lacks=frozenset({"deflate"})),
-    Contender(name="bare get_message", module="bare", options={"how": "get_message"}, lacks=frozenset({"deflate"})),
-    _peer("picows + callback", "picows", ("picows", "msgspec", "uvloop"), {"loop": "uvloop"}, lacks={"deflate"}),
+    Contender(name="bare scanner", module="bare", options={"how": "scanner"}, cannot=_NO_DEFLATE),
+    Contender(name="bare stream + wake", module="bare", options={"how": "wake"}, cannot=_NO_DEFLATE),
+    Contender(name="bare get_message", module="bare", options={"how": "get_message"}, cannot=_NO_DEFLATE),
+    _peer("picows + callback", "picows", ("picows", "msgspec", "uvloop"), {"loop": "uvloop"}, cannot=_NO_DEFLATE),
     _peer("aiohttp", "aiohttp", ("aiohttp", "msgspec", "uvloop"), {"loop": "uvloop"}),
     _peer("ccxt pro", "ccxt", ("ccxt",)),
     _peer("websockets", "websockets", _WEBSOCKETS, {"runtime": "asyncio", "loop": "uvloop"}),
@@ -73,6 +76,6 @@ CONTENDERS: Final = (
     _peer("websockets.trio", "websockets", _WEBSOCKETS, {"runtime": "trio"}),
     _peer("unicorn-binance on picows", "unicorn", ("unicorn-binance-websocket-api", "picows")),
     _peer("cryptofeed", "cryptofeed", ("cryptofeed",)),
-    _peer("nautilus_trader", "nautilus", ("nautilus_trader",), lacks={"deflate"}),
+    _peer("nautilus_trader", "nautilus", ("nautilus_trader",), cannot=_NO_DEFLATE | _OWN_ROOTS),
 )
 """In the order in which they run and are shown."""

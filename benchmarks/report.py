@@ -4,7 +4,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.harness import Table
-from benchmarks.processes import ROOT, python_of
+from benchmarks.processes import ENVIRONMENTS, ROOT
 from benchmarks.registry import CONTENDERS
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -94,16 +93,11 @@ def versions() -> dict[str, str]:
     """Of the libraries measured, each from the environment it runs in."""
     found = {name: importlib.metadata.version(name) for name in ("gapless", "trio", "trio-websocket", "msgspec")}
     for contender in CONTENDERS:
-        python = python_of(contender.environment)
-        if contender.is_peer and python.exists():
-            for package in contender.packages:
-                found.setdefault(package, _version(python, package))
+        if contender.is_peer:
+            folders = map(str, (ENVIRONMENTS / contender.environment).glob("lib/python*/site-packages"))
+            there = {each.name: each.version for each in importlib.metadata.distributions(path=list(folders))}
+            found |= {name: there[name] for name in contender.packages if name in there and name not in found}
     return found
-
-
-def _version(python: Path, package: str) -> str:
-    code = f"import importlib.metadata as m; print(m.version({package!r}))"
-    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _processor() -> str:

@@ -25,7 +25,7 @@ from gapless.controller.exchange import (
 )
 from gapless.controller.signal import Signal
 from gapless.controller.subscription_dialog import Change, Refusal, SubscriptionDialog
-from gapless.controller.transports import Connection
+from gapless.controller.transports import Connection, PushConnection
 from gapless.controller.waiting_room import WaitingRoom
 
 if TYPE_CHECKING:
@@ -183,15 +183,16 @@ class Session:
     # -- what is heard -------------------------------------------------------------------------------------------------
 
     async def _read(self, connection: Connection) -> NoReturn:
+        if isinstance(connection, PushConnection):
+            await connection.push(self._enter)
         while True:
-            frames = await connection.receive()
-            if not self._is_live():
-                # The scope is cancelled already: what was read in the same instant has no effect.
-                await trio.sleep_forever()
-            self._enter(frames)
+            self._enter(await connection.receive())
 
     def _enter(self, frames: Sequence[str | bytes]) -> None:
         """One batch: the clocks are read once."""
+        if not self._is_live():
+            # The scope is cancelled already: what was read in the same instant has no effect.
+            return
         now, received_at = trio.current_time(), self._runtime.wall_clock()
         self.link.last_frame_at = now
         if self.waiting is None:

@@ -1,8 +1,8 @@
 """What the link asks of a socket library."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import NoReturn, Protocol, runtime_checkable
 
 
 class Connection(Protocol):
@@ -17,6 +17,19 @@ class Connection(Protocol):
 
     async def send(self, frame: str) -> None:
         """Send one text message. Blocks while the send buffer is full: the caller brings a deadline."""
+        ...
+
+
+@runtime_checkable
+class PushConnection(Connection, Protocol):
+    """A connection that knows better than its reader when a batch is whole. Optional."""
+
+    async def push(self, enter: Callable[[Sequence[str | bytes]], None]) -> NoReturn:
+        """Call ``enter`` with all that has arrived, in order, again and again; instead of :meth:`receive`.
+
+        ``enter`` is synchronous and may be called out of any task, but not after this one has ended. What is held for a
+        fuller batch never waits for the peer. A LinkError that it raises ends the connection and comes out here.
+        """
         ...
 
 

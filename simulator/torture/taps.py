@@ -3,14 +3,14 @@
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final
+from typing import Final, NoReturn
 
 import httpx
 import msgspec
 import trio
 
 from gapless.controller import LinkError, Stream
-from gapless.controller.transports import Connection, Transport
+from gapless.controller.transports import Connection, PushConnection, Transport
 from gapless.simulator.testkit.deliveries import Point
 from gapless.simulator.torture.observer import Answered, Asked, Heard, Watches
 
@@ -136,6 +136,22 @@ class _Tapped:
 
     async def receive(self) -> Sequence[str | bytes]:
         frames = await self._inner.receive()
+        self._look(frames)
+        return frames
+
+    async def push(self, enter: Callable[[Sequence[str | bytes]], None]) -> NoReturn:
+        """As the connection within does it, where it can."""
+
+        def look_and_enter(frames: Sequence[str | bytes]) -> None:
+            self._look(frames)
+            enter(frames)
+
+        if isinstance(self._inner, PushConnection):
+            await self._inner.push(look_and_enter)
+        while True:
+            look_and_enter(await self._inner.receive())
+
+    def _look(self, frames: Sequence[str | bytes]) -> None:
         now = trio.current_time()
         ids: list[tuple[str, str, int]] = []
         points: list[Point] = []
@@ -166,7 +182,6 @@ class _Tapped:
             doubtful=doubtful,
         )
         self._watches.heard(now, heard)
-        return frames
 
     def _of(self, channel: str, symbol: str) -> _Shown:
         return self._shown.setdefault((channel, symbol), _Shown())

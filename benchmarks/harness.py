@@ -12,7 +12,9 @@ _PROBE: Final = 20_000
 """Messages of the first run, which is not counted: it warms caches, and tells how many messages fill the time."""
 _WARM_SHARE: Final = 0.1
 """Of the messages of a run that come before the clock starts."""
-_FEWEST: Final = 5_000
+_FEWEST: Final = 30_000
+"""Messages of a run: three times what gapless's buffer holds, and more than all buffers on the way. A shorter run
+measures how fast an app empties what had arrived before its clock started."""
 
 
 @dataclass(kw_only=True)
@@ -78,7 +80,7 @@ def _size(scenario: Scenario, contender: Contender, addresses: dict[str, str]) -
     if scenario.rate:
         return max(int(scenario.rate * scenario.seconds), scenario.burst * 2)
     probe = run_once(scenario, contender, addresses, min(_PROBE, scenario.messages_max))
-    return max(_FEWEST, min(int(probe["rate_per_s"] * scenario.seconds), scenario.messages_max))
+    return min(max(_FEWEST, int(probe["rate_per_s"] * scenario.seconds)), scenario.messages_max)
 
 
 def run_once(scenario: Scenario, contender: Contender, addresses: dict[str, str], count: int) -> dict[str, Any]:

@@ -53,6 +53,9 @@ def as_text(table: Table) -> str:
         line = f"  {name:<36}{figure.format(mine):>15}  {spread:<22}{mine / middle[own][key]:>6.2f}"
         extra = ("p50_us", "p99_us") if timed else ("cpu_us",)
         lines.append(line + "".join(f"{middle[name][each]:>9.{0 if timed else 2}f}" for each in extra))
+    for name, samples in table.samples.items():
+        if notes := [sample["notes"] for sample in samples if "notes" in sample]:
+            lines.append(f"  note: {name}: {len(notes)} of {len(samples)} runs were not whole: {notes[-1]}"[:240])
     lines += [f"  {name:<36}not measured: {reason}" for name, reason in table.absent.items()]
     return "\n".join(lines)
 

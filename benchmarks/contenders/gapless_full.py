@@ -10,7 +10,7 @@ import ssl
 import trio
 
 from benchmarks.contenders.meter import Meter, Task, run
-from gapless.controller import ConnectionController, MarketData, NetworkConfig, StateChanged, Stream, open_controller
+from gapless.controller import ConnectionController, MarketData, NetworkConfig, Stream, open_controller
 from gapless.controller.transports import Transport, TrioWebsocketTransport, WireTransport
 
 
@@ -32,8 +32,6 @@ async def _batches(controller: ConnectionController, meter: Meter) -> None:
                 if timed:
                     sample(event.volume_24h or 0.0)
                 n += 1
-            elif type(event) is not StateChanged:
-                meter.notes[type(event).__name__] = str(event)
         if n >= next_at:
             next_at = meter.reached(n)
             if meter.done.is_set():
@@ -52,8 +50,6 @@ async def _events(controller: ConnectionController, meter: Meter) -> None:
                 next_at = meter.reached(n)
                 if meter.done.is_set():
                     return
-        elif type(event) is not StateChanged:
-            meter.notes[type(event).__name__] = str(event)
 
 
 def contend(task: Task, meter: Meter) -> None:
@@ -70,7 +66,7 @@ def contend(task: Task, meter: Meter) -> None:
             await consume(controller, meter)
             stats = controller.stats
             if stats.gaps_found or stats.skipped:
-                meter.notes |= {"gaps": stats.gaps_found, "skipped": stats.skipped, "backfilled": stats.backfilled}
+                meter.notes = {"gaps": stats.gaps_found, "skipped": stats.skipped, "backfilled": stats.backfilled}
 
     trio.run(main)
 

@@ -69,7 +69,7 @@ packaging: $(STAMP)  ## the wheel holds every package, and works outside the che
 
 check: lint types test long packaging  ## all that CI runs
 
-bench: bench-peers  ## gapless and its peers side by side, for two hours; close everything else first
+bench: bench-peers  ## gapless and its peers side by side, for an hour and a half; close everything else first
 	$(BIN)/python -m benchmarks
 
 bench-quick: $(STAMP)  ## the same in minutes: a first look, not a result

@@ -50,7 +50,7 @@ def main(
     \b
     python -m benchmarks --install                        what the peers are made of, from PyPI, into .bench/
     python -m benchmarks --only bursts --with wire --with ccxt --quick
-    python -m benchmarks                                  all of it, about two hours; writes benchmarks/results/
+    python -m benchmarks                                  all of it, an hour and a half; writes benchmarks/results/
     """  # noqa: D301  # click reads the backspace
     if install_only:
         _install(upgrade=upgrade)

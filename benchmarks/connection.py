@@ -20,6 +20,8 @@ _SLEEP_S: Final = 3_600.0
 _LEAD_S: Final = 0.1
 """Between the answer to a subscription and the first message. A controller polls REST while it connects; a poll that is
 answered in the middle of the first burst would deliver some of it, which is not what is measured."""
+_AUTO_LEAD_S: Final = 1.0
+"""The same for a client that does not say when it is ready."""
 
 
 def serve_websocket(connection: socket.socket, sessions: Sessions) -> None:
@@ -43,7 +45,7 @@ def serve_websocket(connection: socket.socket, sessions: Sessions) -> None:
     session.symbols = frames.symbols(plan.symbols)
     conversation = Conversation(connection, plan, session)
     conversation.await_start()
-    conversation.listen(_LEAD_S)
+    conversation.listen(_AUTO_LEAD_S if plan.auto else _LEAD_S)
     if plan.rate:
         _send_at_rate(conversation, plan, session)
     else:

@@ -16,7 +16,7 @@ from gapless.controller.errors import CircuitOpenError, RequestFailedError, Requ
 from gapless.controller.fair_line import FairLine, Ticket
 from gapless.controller.priority import Priority
 from gapless.controller.request_window import RequestWindow
-from gapless.controller.signal import Signal
+from gapless.controller.signal import Wakeup
 from gapless.controller.waiting import asked_wait_s
 
 _TOO_MANY_REQUESTS: Final = frozenset({418, 429})
@@ -77,7 +77,8 @@ class RestRateLimiter:
         )
         self._breaker = CircuitBreaker(failures=circuit_failures, pause_s=circuit_pause_s)
         self._line = FairLine()
-        self._changed = Signal()
+        self._sleepers: dict[int, Wakeup] = {}
+        """Of those in line, by the numbers of their tickets."""
         self.requests_sent = 0
         self.replies_limited = 0
         self.retries = 0
@@ -186,7 +187,7 @@ class RestRateLimiter:
                 logger.info("the circuit is closed: the host answers again")
             elif not alive and self._breaker.failed(trio.current_time(), probe=probe):
                 logger.warning("the circuit is open: requests fail, the next probe is due in a while")
-            self._changed.notify()
+            self._wake_first()
 
         try:
             yield report
@@ -208,12 +209,12 @@ class RestRateLimiter:
         pause_s = self._window.limited(trio.current_time(), sent_at=sent_at, asked_s=asked_s)
         self.replies_limited += 1
         logger.warning("REST {}: HTTP {}, everyone pauses {:.2f} s", endpoint, reply.status, pause_s)
-        self._changed.notify()
+        self._wake_first()
         return pause_s
 
     async def _turn(self, priority: Priority, weight: int, client: Hashable) -> None:
         """Wait until this request is the first in line and the budget has room."""
-        with self._in_line(priority, weight, client) as ticket:
+        with self._in_line(priority, weight, client) as (ticket, woken):
             while True:
                 is_first = self._line.first is ticket
                 wait_s = self._window.wait_s(trio.current_time(), weight)
@@ -221,18 +222,23 @@ class RestRateLimiter:
                     self._line.served(ticket)
                     return
                 with trio.move_on_after(wait_s if is_first else float("inf")):
-                    await self._changed.wait()
+                    await woken.wait()
 
     @contextmanager
-    def _in_line(self, priority: Priority, weight: int, client: Hashable) -> Iterator[Ticket]:
+    def _in_line(self, priority: Priority, weight: int, client: Hashable) -> Iterator[tuple[Ticket, Wakeup]]:
         ticket = self._line.join(client, priority, weight)
-        if self._line.first is ticket:
-            self._changed.notify()
+        woken = self._sleepers[ticket.number] = Wakeup()
         try:
-            yield ticket
+            yield ticket, woken
         finally:
             self._line.leave(ticket)
-            self._changed.notify()
+            del self._sleepers[ticket.number]
+            self._wake_first()
+
+    def _wake_first(self) -> None:
+        """Something changed: only who is the first in line has anything to decide, however many wait."""
+        if (first := self._line.first) is not None:
+            self._sleepers[first.number].notify()
 
 
 class _Report(Protocol):

@@ -1,35 +1,46 @@
 """Repeatable events: tell whoever waits that something changed."""
 
+from functools import partial
+
 import trio
 
 
 class Signal:
     """Wakes everyone who waits now, and remembers nothing.
 
-    Look at the world first, then wait, with no await between the two. Costs nothing while nobody waits.
+    Look at the world first, then wait, with no await between the two. Costs nothing while nobody waits, and little for
+    each who does: an idle controller is mostly tasks that wait for one.
     """
 
-    __slots__ = ("_event",)
+    __slots__ = ("_waiting",)
 
     def __init__(self) -> None:
-        self._event: trio.Event | None = None
+        self._waiting: list[trio.lowlevel.Task] | None = None
 
     @property
     def is_awaited(self) -> bool:
-        """Whether anybody waits, or has waited since the last :meth:`notify`."""
-        return self._event is not None
+        """Whether anybody waits."""
+        return bool(self._waiting)
 
     def notify(self) -> None:
         """Wake all waiters."""
-        if self._event is not None:
-            self._event.set()
-            self._event = None
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            for each in waiting:
+                trio.lowlevel.reschedule(each)
 
     async def wait(self) -> None:
         """Wait for the next :meth:`notify`."""
-        if self._event is None:
-            self._event = trio.Event()
-        await self._event.wait()
+        task = trio.lowlevel.current_task()
+        if self._waiting is None:
+            self._waiting = []
+        self._waiting.append(task)
+        await trio.lowlevel.wait_task_rescheduled(partial(self._give_up, task))
+
+    def _give_up(self, task: trio.lowlevel.Task, _raise_cancel: object) -> trio.lowlevel.Abort:
+        if self._waiting is not None:
+            self._waiting.remove(task)
+        return trio.lowlevel.Abort.SUCCEEDED
 
 
 class Wakeup:

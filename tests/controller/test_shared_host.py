@@ -335,6 +335,51 @@ def test_a_second_controller_with_other_terms_is_told_that_they_are_not_used() -
     assert "host:1 has a limiter already; this controller shares it" in text
 
 
+async def test_five_hundred_share_ten_requests_a_second_evenly(autojump_clock: MockClock) -> None:
+    """All want more than there is, one of them fifty at a time; nobody is woken but for a turn of his own."""
+    limiter, came, steps = RestRateLimiter(), Counter[int](), Steps()
+
+    async def use(client: int) -> None:
+        async def make_request() -> RestReply:
+            came[client] += 1
+            await trio.sleep(0.01)
+            return reply(OK)
+
+        while True:
+            await limiter.retry_request(make_request, "/prices", client=client)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            await limiter.retry_request(lambda: _answered(OK), "/prices")
+        for client in range(500):
+            for _ in range(50 if client == 0 else 1):
+                nursery.start_soon(use, client)
+        await wait_all_tasks_blocked()
+        trio.lowlevel.add_instrument(steps)
+        for turns in (1, 2, 3):
+            # The window's guard makes a second of ten requests a little longer than a second.
+            await trio.sleep(50.0 * (1.0 + WINDOW_GUARD_S))
+            assert max(came.values()) - min(came[client] for client in range(500)) <= 1, came.most_common(3)
+            assert sum(came.values()) == pytest.approx(500 * turns, abs=10 * turns)
+        trio.lowlevel.remove_instrument(steps)
+        assert steps.taken <= 10 * sum(came.values())
+        nursery.cancel_scope.cancel()
+
+
+class Steps(trio.abc.Instrument):
+    """Counts how often tasks are run."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002, as in the protocol
+        self.taken += 1
+
+
+async def _answered(status: int) -> RestReply:
+    return reply(status)
+
+
 async def test_ten_controllers_share_ten_requests_a_second_fairly(autojump_clock: MockClock) -> None:
     """Without sockets all of them poll: 30 streams ask every 2 s, 15 requests a second, where 10 are allowed.
 

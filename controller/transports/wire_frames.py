@@ -99,8 +99,6 @@ class FrameCodec:
     def receive_eof(self) -> None:
         """Nothing more will come."""
         if self.end is None:
-            if self._rest:
-                self._protocol.receive_data(self._rest)
             self._conclude()
 
     def receive_data(self, data: bytes) -> list[bytes]:

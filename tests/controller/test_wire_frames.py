@@ -110,6 +110,27 @@ def test_what_comes_before_a_fault_counts_and_what_comes_after_it_does_not() -> 
     assert not reader.has_to_send
 
 
+@pytest.mark.parametrize(
+    ("shown", "code"),
+    [
+        (b"\x83\x7e", 1002),
+        (b"\x81\xfe", 1002),
+        (b"\x81\x7e\x03\xe9", 1009),
+        (b"\x82\x7f" + bytes(5) + b"\x01\x00\x00", 1009),
+    ],
+    ids=["reserved opcode", "masked", "too big", "far too big"],
+)
+def test_a_fault_is_known_by_the_first_bytes_that_show_it(shown: bytes, code: int) -> None:
+    """The rest of the header, or of the message, may never come."""
+    for step in (1, len(shown)):
+        reader = codec(limit=1_000)
+        for at in range(0, len(shown), step):
+            assert reader.end is None
+            assert reader.receive_data(shown[at : at + step]) == []
+        assert reader.end is not None
+        assert reader.end.code == code
+
+
 def test_of_a_flood_of_pings_the_latest_is_answered() -> None:
     reader = codec()
     flood = b"".join(frame(PING, struct.pack("!I", number)) for number in range(5_000))

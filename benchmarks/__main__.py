@@ -62,10 +62,10 @@ def main(
         out = report.RESULTS / "latest.json" if whole else ENVIRONMENTS / "last.json"
     tables: list[Table] = []
     rows: dict[str, own.Rows] = {}
-    with _written(tables, rows, out), server(cpu=processors()[0], tls=True) as addresses:
-        for scenario in SCENARIOS:
-            if only and scenario.name not in only:
-                continue
+    scenarios = [each for each in SCENARIOS if not only or each.name in only]
+    needs_tls = any(each.tls for each in scenarios)
+    with _written(tables, rows, out), server(cpu=processors()[0], tls=needs_tls) as addresses:
+        for scenario in scenarios:
             click.echo(f"{scenario.name}: {scenario.about}")
             contenders = [each for each in CONTENDERS if _is_wanted(each.name, wanted)]
             table = measure(scenario.shortened(seconds), contenders, addresses, repeats=repeats, say=click.echo)

@@ -13,6 +13,7 @@ TIE: Final = 0.10
 
 WIRE: Final = "gapless wire, batches"
 TRIO: Final = "gapless trio-websocket, batches"
+_RIVALS: Final = ("ccxt pro", "ccxt pro, uvloop", "cryptofeed")
 _PEERS: Final = tuple(each.name for each in CONTENDERS if each.is_peer)
 
 
@@ -92,13 +93,13 @@ def _lone(name: str, figures: Medians) -> Iterator[Claim]:
         yield from _made(
             f"{name}: {WIRE} / bare stream + wake, {key}", _ratio(figures, key, WIRE, "bare stream + wake"), 1.35
         )
-    for other in ("ccxt pro", "cryptofeed"):
+    for other in _RIVALS:
         for key in ("cpu_us", "p50_us"):
             yield from _made(f"{name}: {WIRE} / {other}, {key}", _ratio(figures, key, WIRE, other), 1.0)
 
 
 def _twenties(figures: Medians) -> Iterator[Claim]:
-    for other in ("ccxt pro", "cryptofeed"):
+    for other in _RIVALS:
         ratio = _ratio(figures, "cpu_us", other, WIRE)
         yield from _made(f"twenties: {other} / {WIRE}, cpu_us", ratio, 1.5, at_least=True)
 

@@ -129,7 +129,8 @@ def install(environment: str, packages: Sequence[str]) -> None:
     if not python_of(environment).exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     pip = [str(python_of(environment)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"]
-    subprocess.run([*pip, *packages], check=True)
+    # Not from here: pip would take what this folder describes for a part of that environment.
+    subprocess.run([*pip, *packages], check=True, cwd=ENVIRONMENTS)
 
 
 def result_of(

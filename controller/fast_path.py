@@ -72,11 +72,12 @@ class FastPath:
         entered, newest = self._entered, self._newest
         add, live = entered.append, Source.LIVE
         room, epoch, generation = self._room(), books.epoch, books.generation
+        update: Any
         for frame in frames:
             try:
                 update = decode_market(frame)
-            except _NO_MESSAGE:
-                update = None
+            except _NO_MESSAGE as error:
+                update = error
             # isinstance() of a struct costs three times as much.
             if type(update) in market_types:
                 subscription = find((update.channel, update.symbol))

@@ -29,9 +29,14 @@ from gapless.controller.signal import Signal, Wakeup
 
 Overflow = Literal["refetch", "conflate", "raise"]
 
-_FAIR_SHARE: Final = 64
-"""Events handed over between two checkpoints. A checkpoint costs 2.7 us, an event about as much: 64 of them keep other
-tasks waiting for less than a millisecond."""
+_LOOK_EVERY: Final = 64
+"""Events handed over between two looks at the clock, which costs as much as a tenth of them."""
+_TURN_S: Final = 0.002
+"""Seconds that a loop over a buffer that is never empty may take before others have their turn. The link enters a whole
+read in its own, 340 messages of 190 bytes and many more that came compressed: an app that took less in its turn would
+fall behind however fast it is."""
+_TURN_MAX: Final = 4_096
+"""Events in a turn, where the clock stands still, as a virtual one does."""
 
 CONTROL_MAX: Final = 100_000
 """State and continuity events held for an app that does not read. About 30 MB; a feed that loses its link every second
@@ -79,6 +84,9 @@ class DeliveryBuffer:
         self._filled = Wakeup()
         self._drained = Signal()
         self._taken = 0
+        """Events handed over since the last look at the clock."""
+        self._taken_in_turn = 0
+        self._turn_ends_at = float("-inf")
         self._closed = False
         self._failure: DeliveryOverflowError | None = None
 
@@ -231,7 +239,7 @@ class DeliveryBuffer:
     async def take(self) -> AnyEvent | None:
         """The next event; None when the buffer is closed and empty."""
         self._taken += 1
-        if (not self._events or self._taken >= _FAIR_SHARE) and not await self._wait():
+        if (not self._events or (self._taken >= _LOOK_EVERY and self._turn_is_over())) and not await self._wait():
             return None
         event = self._events.popleft()
         if type(event) in _DATA:
@@ -243,7 +251,8 @@ class DeliveryBuffer:
     async def take_all(self) -> list[AnyEvent]:
         """Everything that is held, at least one event; empty when the buffer is closed."""
         self._taken += 1
-        if (not self._events or self._taken >= _FAIR_SHARE) and not await self._wait():
+        # A batch leaves nothing to fall behind with: no look at the clock.
+        if (not self._events or self._taken >= _LOOK_EVERY) and not await self._wait():
             return []
         batch = list(self._events)
         self._events.clear()
@@ -251,9 +260,14 @@ class DeliveryBuffer:
         self._drain()
         return batch
 
+    def _turn_is_over(self) -> bool:
+        self._taken_in_turn += self._taken
+        self._taken = 0
+        return self._taken_in_turn >= _TURN_MAX or trio.current_time() >= self._turn_ends_at
+
     async def _wait(self) -> bool:
         # A checkpoint now and then even while events are held: a loop over a full buffer stays cancellable and fair.
-        self._taken = 0
+        self._taken = self._taken_in_turn = 0
         if self._events:
             await trio.lowlevel.checkpoint()
         while not self._events:
@@ -264,6 +278,7 @@ class DeliveryBuffer:
             if self._filled.is_awaited:
                 raise trio.BusyResourceError("another task waits for the events of this controller already")
             await self._filled.wait()
+        self._turn_ends_at = trio.current_time() + _TURN_S
         return True
 
     def _drain(self) -> None:

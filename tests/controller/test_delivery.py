@@ -330,3 +330,40 @@ def test_any_sequence_of_puts_and_takes_keeps_order_bound_and_relief() -> None:
     explore()
     wanted = {"control while full", "relieved", "overflowed", "half full again"}
     assert not wanted - {name for name, times in reached.items() if times}
+
+
+async def test_a_loop_keeps_up_with_a_link_that_enters_whole_reads(autojump_clock: MockClock) -> None:
+    """Each turn of the link brings 340 events, as a read of 64 KiB does; the app only counts them."""
+    buffer = buffer_of(2_000)
+    skipped = 0
+
+    async def link() -> None:
+        nonlocal skipped
+        for read in range(100):
+            for sequence_id in range(340):
+                if buffer.overflowing:
+                    skipped += 1
+                else:
+                    buffer.put_data(datum(read * 340 + sequence_id))
+            await trio.lowlevel.checkpoint()
+        buffer.close()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link)
+        while await buffer.take() is not None:
+            pass
+    assert skipped == 0
+
+
+async def test_a_turn_ends_where_the_clock_stands_still(autojump_clock: MockClock) -> None:
+    buffer = buffer_of(20_000)
+    for sequence_id in range(10_000):
+        buffer.put_data(datum(sequence_id))
+    taken = 0
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        while len(buffer):
+            await buffer.take()
+            taken += 1
+    assert scope.cancelled_caught
+    assert taken < 5_000

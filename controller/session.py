@@ -23,7 +23,6 @@ from gapless.controller.exchange import (
     Unsubscribed,
     Welcome,
 )
-from gapless.controller.signal import Signal
 from gapless.controller.subscription_dialog import Change, Refusal, SubscriptionDialog
 from gapless.controller.transports import Connection, PushConnection
 from gapless.controller.waiting_room import WaitingRoom
@@ -60,10 +59,12 @@ class Session:
         self._is_live = is_live
         self._on_change = on_change
         self._dialog = SubscriptionDialog(name)
-        self._nameless_came = Signal()
         self._scope = trio.CancelScope()
-        self._answers_by = float("inf")
-        self._answers_expected = Signal()
+        self._nursery: trio.Nursery
+        """While it runs. What is needed now and then starts then: a thousand idle sessions are to fit one process."""
+        self._awaiting: trio.CancelScope | None = None
+        """While answers are expected: what ends the wait for them."""
+        self._settling_nameless = False
         self._phase = "the handshake"
         self._asked_at: float | None = None
         self.link = link
@@ -76,31 +77,18 @@ class Session:
 
     async def run(self) -> str:
         """Dial, subscribe, read until the socket ends; says why it ended."""
-        self._expect_answers()
         reason = ""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._time_out)
-            reason = await self._live()
-            nursery.cancel_scope.cancel()
-        return reason
-
-    async def _live(self) -> str:
-        try:
-            with self._scope:
-                await self._converse()
-        except LinkError as error:
-            if error.retry_after_s:
-                self._runtime.backoff.floor(trio.current_time() + error.retry_after_s)
-            return str(error)
-        return f"timed out: {self._phase} took more than {self._runtime.config.attempt_timeout:g} s"
-
-    async def _time_out(self) -> None:
-        """End a socket whose answers are overdue. No deadline of a scope: it would strike before what came is read."""
-        while (due_at := self._answers_by) > trio.current_time():
-            with trio.move_on_at(due_at):
-                await self._answers_expected.wait()
-            await lateness.let_link_read(due_at)
-        self._scope.cancel()
+        with self._scope:
+            async with trio.open_nursery() as self._nursery:
+                self._expect_answers()
+                try:
+                    await self._converse()
+                except LinkError as error:
+                    reason = str(error)
+                    if error.retry_after_s:
+                        self._runtime.backoff.floor(trio.current_time() + error.retry_after_s)
+                self._nursery.cancel_scope.cancel()
+        return reason or f"timed out: {self._phase} took more than {self._runtime.config.attempt_timeout:g} s"
 
     def retire(self) -> None:
         """End the socket: a successor has taken over."""
@@ -133,11 +121,10 @@ class Session:
             self.opened_at = trio.current_time()
             logger.info("connected, {}", self._role())
             self._phase = "the subscription"
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._keep_desired, connection)
-                nursery.start_soon(self._settle_nameless)
-                nursery.start_soon(self._settle_jumps)
-                await self._read(connection)
+            self._nursery.start_soon(self._keep_desired, connection)
+            if runtime.books.reorder_window_s:
+                self._nursery.start_soon(self._settle_jumps)
+            await self._read(connection)
 
     def _role(self) -> str:
         return f"generation {self.link.generation}" if self.waiting is None else "as a successor"
@@ -176,9 +163,16 @@ class Session:
 
     def _expect_answers(self) -> None:
         """The peer has so long to answer; what is asked later in one attempt does not prolong it."""
-        if self._answers_by == float("inf"):
-            self._answers_by = trio.current_time() + self._runtime.config.attempt_timeout
-            self._answers_expected.notify()
+        if self._awaiting is None:
+            self._awaiting = trio.CancelScope()
+            due_at = trio.current_time() + self._runtime.config.attempt_timeout
+            self._nursery.start_soon(self._time_out, self._awaiting, due_at)
+
+    async def _time_out(self, awaiting: trio.CancelScope, due_at: float) -> None:
+        """End a socket whose answers are overdue. No deadline of a scope: it would strike before what came is read."""
+        with awaiting:
+            await lateness.sleep_until(due_at)
+            self._scope.cancel()
 
     # -- what is heard -------------------------------------------------------------------------------------------------
 
@@ -254,8 +248,9 @@ class Session:
                 self._measure(now)
                 refusal = self._dialog.refused(message)
                 self._conclude([refusal] if refusal is not None else self._dialog.refusals())
-                if self._dialog.has_nameless:
-                    self._nameless_came.notify()
+                if self._dialog.has_nameless and not self._settling_nameless:
+                    self._settling_nameless = True
+                    self._nursery.start_soon(self._settle_nameless)
             case Goodbye():
                 logger.info("the server says goodbye: {} (retry after {} s)", message.reason, message.retry_after_s)
                 runtime.backoff.floor(now + message.retry_after_s)
@@ -302,18 +297,18 @@ class Session:
             await lateness.let_link_read(settle_at)
             feed.settle(trio.current_time())
 
-    async def _settle_nameless(self) -> NoReturn:
+    async def _settle_nameless(self) -> None:
         """No SUBSCRIBED follows: then a REJECTED without names meant every stream."""
-        while True:
-            while not self._dialog.has_nameless:
-                await self._nameless_came.wait()
-            await trio.sleep(_NAMELESS_GRACE_S)
-            self._conclude(self._dialog.refusals(grace_over=True))
+        await trio.sleep(_NAMELESS_GRACE_S)
+        self._settling_nameless = False
+        self._conclude(self._dialog.refusals(grace_over=True))
 
     def _check_answered(self) -> None:
         if not self.is_subscribed:
             return
-        self._answers_by = float("inf")
+        if self._awaiting is not None:
+            self._awaiting.cancel()
+            self._awaiting = None
         if not self.link.subscribed.is_set():
             self.link.mark_subscribed(trio.current_time())
             logger.info("subscribed, {}", self._role())

@@ -1,10 +1,9 @@
 """The controller an app embeds: one feed, kept whole."""
 
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from functools import partial
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from random import Random
-from typing import Final
+from typing import Final, Protocol
 
 import httpx
 import trio
@@ -44,7 +43,7 @@ from gapless.controller.silence import QuietMarket
 from gapless.controller.stats import FeedStats
 from gapless.controller.stream import Stream
 from gapless.controller.stream_watch import StreamWatch
-from gapless.controller.supervisor import Claim, Runner, Supervisor
+from gapless.controller.supervisor import Claim, Lease, Supervisor
 from gapless.controller.transports import Transport
 from gapless.states import Activity, Row, State, Trigger
 
@@ -53,6 +52,23 @@ _HISTORY_LENGTH: Final = 1_000
 
 _CLOSE_S: Final = 0.25
 """Seconds for closing pooled REST connections; leaving the controller takes at most half a second altogether."""
+
+
+class _Activity(Protocol):
+    """What the module of an activity offers."""
+
+    def run(self, runtime: Runtime, lease: Lease, /) -> Awaitable[None]: ...
+
+
+_ACTIVITIES: Final[Mapping[Activity, _Activity]] = {
+    Activity.LINK: link,
+    Activity.HEARTBEAT: heartbeat,
+    Activity.IDLE_WATCH: idle_watch,
+    Activity.SILENCE_VERIFIER: silence_verifier,
+    Activity.FETCH_LOOP: fetch_loop,
+    Activity.RECONCILER: reconciler,
+    Activity.BACKOFF: retry_timer,
+}
 
 
 class ConnectionController:
@@ -129,8 +145,9 @@ class ConnectionController:
             evidence=evidence,
             examined=Signal(),
         )
-        self._supervisor = Supervisor(runners=self._runners(), on_transition=self._transition)
-        self._history: deque[StateChanged] = deque(maxlen=_HISTORY_LENGTH)
+        self._supervisor = Supervisor(run=self._activity, on_transition=self._transition)
+        # No deque: an empty one takes more memory than the few transitions of a feed that is well.
+        self._history: list[StateChanged] = []
         self._visits: Counter[State] = Counter()
         self._moved = Signal()
         self._new_generation()
@@ -319,23 +336,14 @@ class ConnectionController:
                 if self._callbacks.consume:
                     nursery.start_soon(self._callbacks.run, self._runtime.books.delivery)
                 with suspend_watch.watched(nursery, self._runtime, self._supervisor, self._boot_clock):
-                    await self._supervisor.run()
+                    await self._supervisor.run(nursery)
         except BaseExceptionGroup as group:
             reraise(unwrapped(group))
         finally:
             self._runtime.books.delivery.close()
 
-    def _runners(self) -> Mapping[Activity, Runner]:
-        runs = {
-            Activity.LINK: link.run,
-            Activity.HEARTBEAT: heartbeat.run,
-            Activity.IDLE_WATCH: idle_watch.run,
-            Activity.SILENCE_VERIFIER: silence_verifier.run,
-            Activity.FETCH_LOOP: fetch_loop.run,
-            Activity.RECONCILER: reconciler.run,
-            Activity.BACKOFF: retry_timer.run,
-        }
-        return {activity: partial(run, self._runtime) for activity, run in runs.items()}
+    def _activity(self, lease: Lease) -> Awaitable[None]:
+        return _ACTIVITIES[lease.activity].run(self._runtime, lease)
 
     def _gap_found(self, reason: str) -> None:
         books = self._runtime.books
@@ -404,6 +412,7 @@ class ConnectionController:
         )
         logger.info("{} -> {} by {}: {}", row.source.name, row.target.name, row.trigger, claim.reason)
         self._history.append(event)
+        del self._history[:-_HISTORY_LENGTH]
         self._visits[row.target] += 1
         self._runtime.books.delivery.put(event)
         self._moved.notify()

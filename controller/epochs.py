@@ -7,7 +7,6 @@ may lead to such a replica, too: of the two epochs the doubted one is believed a
 of it.
 """
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,7 +41,7 @@ class Epochs:
         """The other epoch that may be the true one."""
         self._returned = False
         """Whether the current epoch was left once, on the word of REST alone; REST alone speaks of the doubted one."""
-        self._left: deque[str] = deque(maxlen=_REMEMBERED)
+        self._left: list[str] = []
 
     def was_left(self, epoch: str) -> bool:
         """Whether a reply of this epoch is out of date."""
@@ -70,6 +69,7 @@ class Epochs:
         if self._returned:
             self._left.remove(epoch)
         self._left.append(old)
+        del self._left[:-_REMEMBERED]
         self._doubted = old if self._returned or (was_confirmed and not confirmed) else None
         self.votes = 0
         return Turn(old, epoch, self._returned)

@@ -12,9 +12,9 @@ Activities never fire or converge themselves. An exception that escapes an activ
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
 import trio
 from loguru import logger
@@ -41,14 +41,15 @@ class Claim:
 class Lease:
     """One activity's permission to act, from its start until it is revoked."""
 
-    __slots__ = ("_supervisor", "activity", "ended", "live", "scope")
+    __slots__ = ("_supervisor", "activity", "live", "over", "scope")
 
     def __init__(self, supervisor: "Supervisor", activity: Activity) -> None:
         self._supervisor = supervisor
         self.activity = activity
         self.live = True
+        self.over = False
+        """Whether the activity has ended, too: after it was revoked, or by itself."""
         self.scope = trio.CancelScope()
-        self.ended = trio.Event()
 
     def emit(
         self,
@@ -76,18 +77,18 @@ class Supervisor:
     """Runs the activities of one controller.
 
     Args:
-        runners: what each activity does.
+        run: runs the activity of a lease.
         on_transition: told of every row taken, before the nursery converges; must not await.
     """
 
     def __init__(
         self,
         *,
-        runners: Mapping[Activity, Runner],
+        run: Runner,
         on_transition: Callable[[Row, Claim], None],
         activities: ActivityTable = ACTIVITIES,
     ) -> None:
-        self._runners = runners
+        self._run = run
         self._on_transition = on_transition
         self._activities = activities
         self._machine: Final = StateMachine()
@@ -97,6 +98,7 @@ class Supervisor:
         # Keyed by trigger and lease: what is already claimed need not be claimed twice, so the mailbox is bounded.
         self._mailbox: dict[tuple[Trigger, Lease | None], Claim] = {}
         self._arrived = Signal()
+        self._ended = Signal()
 
     @property
     def state(self) -> State:
@@ -118,19 +120,18 @@ class Supervisor:
         self._mailbox.setdefault((claim.trigger, claim.lease), claim)
         self._arrived.notify()
 
-    async def run(self) -> None:
-        """Run for ever; ends by cancellation or by an exception."""
-        async with trio.open_nursery() as nursery:
-            for activity in _in_order(self._activities.wanted(self.state)):
-                self._start(nursery, activity)
-            while True:
-                claim = await self._next_claim()
-                if claim.lease is not None and not claim.lease.live:
-                    continue
-                if not claim.still_true():
-                    logger.debug("{} is no longer true: {}", claim.trigger, claim.reason)
-                    continue
-                await self._take(claim, nursery)
+    async def run(self, nursery: trio.Nursery) -> NoReturn:
+        """Run for ever, the activities in ``nursery``; ends by cancellation or by an exception, and that with it."""
+        for activity in _in_order(self._activities.wanted(self.state)):
+            self._start(nursery, activity)
+        while True:
+            claim = await self._next_claim()
+            if claim.lease is not None and not claim.lease.live:
+                continue
+            if not claim.still_true():
+                logger.debug("{} is no longer true: {}", claim.trigger, claim.reason)
+                continue
+            await self._take(claim, nursery)
 
     async def _next_claim(self) -> Claim:
         while not self._mailbox:
@@ -147,8 +148,8 @@ class Supervisor:
             lease.scope.cancel()
         if row.effect is not Effect.TOLERATED:
             self._on_transition(row, claim)
-        for lease in revoked:
-            await lease.ended.wait()
+        while not all(lease.over for lease in revoked):
+            await self._ended.wait()
         for activity in _in_order(plan.start):
             self._start(nursery, activity)
 
@@ -160,9 +161,10 @@ class Supervisor:
     async def _hold(self, lease: Lease) -> None:
         try:
             with lease.scope:
-                await self._runners[lease.activity](lease)
+                await self._run(lease)
         finally:
-            lease.ended.set()
+            lease.over = True
+            self._ended.notify()
 
 
 def _in_order(activities: Iterable[Activity]) -> list[Activity]:

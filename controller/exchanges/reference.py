@@ -52,6 +52,11 @@ BALANCE: Final = Stream("balance", "*")
 
 _UNDECODABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 """What a hostile text makes msgspec raise: bad JSON or types, lone surrogates, ten thousand nested brackets."""
+_FRAMES: Final[msgspec.json.Decoder[Frame]] = msgspec.json.Decoder(Frame)
+_ANY_FRAME: Final = msgspec.json.Decoder(AnyFrame)
+_PRICES: Final = msgspec.json.Decoder(Prices)
+_ORDERS: Final = msgspec.json.Decoder(Orders)
+_BALANCES: Final = msgspec.json.Decoder(Balances)
 _URL_LENGTH_MAX: Final = 8_192
 """Characters; the request line that common servers take."""
 
@@ -85,12 +90,7 @@ class ReferenceExchange:
         self._rest_url = urlunsplit((rest.scheme, rest.netloc, rest.path.rstrip("/"), "", ""))
         self.page_rows_max: int = 1000
         self._headers = {"X-Session-Id": session_id, "Accept": "application/json"}
-        self._frames: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
-        self.market_decoder: msgspec.json.Decoder[Frame] = self._frames
-        self._any_frame = msgspec.json.Decoder(AnyFrame)
-        self._prices = msgspec.json.Decoder(Prices)
-        self._orders = msgspec.json.Decoder(Orders)
-        self._balances = msgspec.json.Decoder(Balances)
+        self.market_decoder: msgspec.json.Decoder[Frame] = _FRAMES
 
     def check(self, stream: Stream) -> None:
         """Account channels have the symbol ``*``."""
@@ -125,7 +125,7 @@ class ReferenceExchange:
     def decode(self, frame: str | bytes) -> Message:
         """What a frame means; unknown fields and types are ignored."""
         try:
-            wire = self._frames.decode(frame)
+            wire = _FRAMES.decode(frame)
         except _UNDECODABLE as error:
             return Ignored(kind=self._unknown_type(frame, error))
         if type(wire) is MarketDataFrame:
@@ -139,7 +139,7 @@ class ReferenceExchange:
             InvalidMessageError: it is malformed, or of a type we know.
         """
         try:
-            kind = self._any_frame.decode(frame).type
+            kind = _ANY_FRAME.decode(frame).type
         except _UNDECODABLE:
             raise InvalidMessageError(f"expected a JSON object with a type: {error}") from None
         if kind in TAGS:
@@ -160,7 +160,7 @@ class ReferenceExchange:
 
     def decode_history(self, reply: RestReply) -> HistoryPage:
         """``{"prices": [...], "epoch": ..., "first_seq": ..., "last_seq": ...}``; all but ``prices`` optional."""
-        page = _decoded(self._prices, reply)
+        page = _decoded(_PRICES, reply)
         return HistoryPage(rows=page.prices, epoch=page.epoch, first_seq=page.first_seq, last_seq=page.last_seq)
 
     def snapshot_request(self, stream: Stream) -> httpx.Request:
@@ -170,9 +170,9 @@ class ReferenceExchange:
     def decode_snapshot(self, stream: Stream, reply: RestReply) -> Snapshot:
         """``{"orders": [...], "sequence_id": 7}`` or ``{"balances": [...], "sequence_id": 3}``."""
         if stream == ORDERS:
-            orders = _decoded(self._orders, reply)
+            orders = _decoded(_ORDERS, reply)
             return Snapshot(contents=orders.orders, sequence_id=orders.sequence_id)
-        balances = _decoded(self._balances, reply)
+        balances = _decoded(_BALANCES, reply)
         return Snapshot(contents=balances.balances, sequence_id=balances.sequence_id)
 
 

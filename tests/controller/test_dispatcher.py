@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gapless.controller.supervisor import Claim, Lease, Runner, Supervisor
+from gapless.controller.supervisor import Claim, Lease, Supervisor
 from gapless.states import Activity, MalformedTableError, Row, State, Trigger
 
 
@@ -19,8 +19,7 @@ class Stage:
         self.leases: dict[Activity, Lease] = {}
         self.diary: list[tuple[float, str]] = []
         self.taken: list[Trigger] = []
-        runners: dict[Activity, Runner] = dict.fromkeys(Activity, self._act)
-        self.supervisor = Supervisor(runners=runners, on_transition=self._note)
+        self.supervisor = Supervisor(run=self._act, on_transition=self._note)
 
     async def _act(self, lease: Lease) -> None:
         self.leases[lease.activity] = lease
@@ -39,7 +38,7 @@ class Stage:
 @asynccontextmanager
 async def running(stage: Stage) -> AsyncIterator[Stage]:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(stage.supervisor.run)
+        nursery.start_soon(stage.supervisor.run, nursery)
         await wait_all_tasks_blocked()
         yield stage
         nursery.cancel_scope.cancel()

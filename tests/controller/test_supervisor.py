@@ -155,18 +155,24 @@ async def test_an_activity_emits_only_what_the_table_says(activity: Activity, au
                 refused.append(trigger)
         nursery.cancel_scope.cancel()
 
-    async def rest(_: Lease) -> None:
-        await trio.sleep_forever()
+    async def run(lease: Lease) -> None:
+        if lease.activity is activity:
+            await emit_everything(lease)
+        else:
+            await trio.sleep_forever()
 
-    runners = {each: emit_everything if each is activity else rest for each in Activity}
-    supervisor = Supervisor(runners=runners, on_transition=lambda _row, _claim: None)
+    supervisor = Supervisor(run=run, on_transition=lambda _row, _claim: None)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(supervisor.run)
+        nursery.start_soon(supervisor.run, nursery)
     assert set(refused) == set(Trigger) - EMITS[activity]
 
 
+async def _rest(_: Lease) -> None:
+    await trio.sleep_forever()
+
+
 async def test_without_a_lease_come_gaps_and_requests_to_reconnect_alone() -> None:
-    supervisor = Supervisor(runners={}, on_transition=lambda _row, _claim: None)
+    supervisor = Supervisor(run=_rest, on_transition=lambda _row, _claim: None)
     for trigger in Trigger:
         claim = Claim(trigger=trigger, reason="a test")
         if trigger in LEASELESS:

@@ -170,8 +170,8 @@ def old_activity_lives_on() -> Iterator[None]:
 
     async def hold(self: supervisor.Supervisor, lease: supervisor.Lease) -> None:
         if lease.activity is Activity.FETCH_LOOP:
-            lease.ended.set()
-            await self._runners[lease.activity](lease)
+            lease.over = True
+            await self._run(lease)
         else:
             await original(self, lease)
 

@@ -30,6 +30,7 @@ from gapless.controller.errors import LinkError
 from gapless.controller.groups import unwrapped
 from gapless.controller.transports.base import Connection
 from gapless.controller.transports.ends import closed, handshake_failed, refused
+from gapless.controller.transports.tls_context import default_context
 
 _QUEUE_SIZE: Final = 256
 """Messages. One 64 KiB read holds about 360 messages of 180 bytes; the reader task then waits for the link once."""
@@ -77,7 +78,7 @@ class TrioWebsocketTransport:
         try:
             if parts.scheme == "ws":
                 return _WatchedStream(await trio.open_tcp_stream(host, parts.port or 80))
-            context = self._ssl_context or ssl.create_default_context()
+            context = self._ssl_context or default_context()
             tls = await trio.open_ssl_over_tcp_stream(
                 host, parts.port or 443, ssl_context=context, https_compatible=True
             )

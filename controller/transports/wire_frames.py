@@ -1,9 +1,10 @@
 """Bytes of a server in, messages and the end of the connection out. Pure: no I/O, no clock.
 
-Theory. Almost everything that an exchange sends is a whole, small, uncompressed message in a frame of its own. Such
-frames are cut out of the buffer by a loop of a few operations each; everything else goes to ``ClientProtocol`` of the
-``websockets`` package, which knows the protocol. The two never hold parts of one frame: this module always knows where
-a frame begins, because it reads each header itself, and hands the parser one frame at a time. So
+Theory. Almost everything that an exchange sends is a whole message of less than 64 KiB in a frame of its own. Such
+frames are cut out of the buffer by a loop of a few operations each, and inflated where permessage-deflate was agreed on
+and they say that they are compressed; everything else goes to ``ClientProtocol`` of the ``websockets`` package, which
+knows the protocol. The two never hold parts of one frame: this module always knows where a frame begins, because it
+reads each header itself, and hands the parser one frame at a time. So
 
 * order is kept: a frame is taken by the loop only while the parser owes nothing, neither the rest of a frame nor the
   rest of a fragmented message;
@@ -20,12 +21,20 @@ Hazards of the library, found in 17.4:
   anybody can say that the text was invalid. Hence one frame at a time.
 * Each PING is answered with a PONG at once: a flood of PINGs would make a list without bound.
 * An endless row of empty fragments is no message that is too big: they must not be kept in a list.
+* What compression remembers is in ``PerMessageDeflate.decoder``, which has a public name and no documentation. The loop
+  and the parser inflate with this one object, by turns: a compressed message may refer to any that came before it.
+* A peer that ends its stream of DEFLATE and goes on makes every later message an empty one, and ``zlib`` keeps what it
+  did not read. The parser alone does the same, and so does this module.
 """
 
 from struct import Struct
 from typing import Final, NamedTuple
+from zlib import decompressobj
+from zlib import error as zlib_error
 
 from websockets.client import ClientProtocol
+from websockets.exceptions import PayloadTooBig
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 
@@ -34,6 +43,11 @@ from gapless.controller.transports.ends import ABNORMAL
 _TEXT: Final = 0x80 | Opcode.TEXT
 """First byte of a whole, uncompressed text message."""
 _BINARY: Final = 0x80 | Opcode.BINARY
+_PLAIN: Final = frozenset({_TEXT, _BINARY})
+_COMPRESSED: Final = 0x40
+"""RSV1, in the first byte."""
+_SYNC: Final = b"\x00\x00\xff\xff"
+"""How a flushed stream of DEFLATE ends, and what is left out on the wire (RFC 7692, 7.2.1)."""
 _MASKED: Final = 0x80
 """In the second byte; a server must not mask."""
 _SHORT_MAX: Final = 125
@@ -65,10 +79,16 @@ class FrameCodec:
 
     def __init__(self, protocol: ClientProtocol, *, message_size_max: int) -> None:
         self._protocol = protocol
+        self._message_size_max = message_size_max
+        self._deflate = next((each for each in protocol.extensions if isinstance(each, PerMessageDeflate)), None)
+        self._kinds = _PLAIN if self._deflate is None else _PLAIN | {each | _COMPRESSED for each in _PLAIN}
+        """First bytes of the frames that the loop takes."""
         self._short_max = min(_SHORT_MAX, message_size_max)
         self._medium_max = min(_MEDIUM_MAX, message_size_max)
         self._rest = b""
         """The beginning of a frame whose header is not whole, or that the loop takes when it is whole."""
+        self._lacking = 0
+        """Bytes that are missing of the frame in the rest; 0: there is none, or its length is not known."""
         self._owed = 0
         """Bytes that the parser awaits of the frame it is in."""
         self._parts: bytearray | None = None
@@ -104,8 +124,18 @@ class FrameCodec:
     def receive_data(self, data: bytes) -> list[bytes]:
         """The messages that are whole now, in order; texts are valid UTF-8. Look at :attr:`end` afterwards."""
         messages: list[bytes] = []
-        buffer = self._rest + data if self._rest else data
-        at = 0
+        rest, lacking = self._rest, self._lacking
+        if 0 < lacking <= len(data):
+            # The frame that was begun is finished by itself: the rest of what came is not copied for its sake.
+            self._read(rest + data[:lacking], 0, messages)
+            self._read(data, lacking, messages)
+        else:
+            self._read(rest + data if rest else data, 0, messages)
+        return messages
+
+    def _read(self, buffer: bytes, at: int, messages: list[bytes]) -> None:
+        """Take the buffer apart, from ``at`` on."""
+        self._lacking = 0
         while self.end is None:
             if not self._owed:
                 if self._parts is None:
@@ -118,23 +148,28 @@ class FrameCodec:
             self._owed -= len(piece)
             self._parse(piece, messages)
         self._rest = buffer[at:]
-        return messages
 
     # -- the loop ------------------------------------------------------------------------------------------------------
 
     def _scan(self, buffer: bytes, at: int, messages: list[bytes]) -> int:
         """Cut out frames that need no parser, from ``at`` on; returns where the first other one begins."""
-        while at < len(buffer) and (kind := buffer[at]) in {_TEXT, _BINARY}:
+        while at < len(buffer) and (kind := buffer[at]) in self._kinds:
             run: list[bytes] = []
             at = self._scan_run(kind, buffer, at, run)
             if not run:
                 break
-            if kind == _BINARY or _are_utf8(run):
-                messages += run
-            else:
+            fault = None
+            if kind & _COMPRESSED and self._deflate is not None:
+                run, fault = _inflate(self._deflate, run, self._message_size_max)
+            if kind & Opcode.TEXT and not _are_utf8(run):
                 messages += self._valid_ones(run)
-                self._conclude()
-                return len(buffer)
+            else:
+                messages += run
+                if fault is None:
+                    continue
+                self._protocol.fail(*fault)
+            self._conclude()
+            return len(buffer)
         return at
 
     def _scan_run(self, kind: int, buffer: bytes, at: int, run: list[bytes]) -> int:
@@ -184,7 +219,10 @@ class FrameCodec:
             length = int.from_bytes(buffer[at + 2 : at + header])
         is_whole = there >= header + length
         if not is_whole and header < 10 and length <= self._medium_max and self._parts is None:
-            return 0 if first in {_TEXT, _BINARY} else header + length
+            if first not in self._kinds:
+                return header + length
+            self._lacking = header + length - there
+            return 0
         return header + length
 
     def _parse(self, piece: bytes, messages: list[bytes]) -> None:
@@ -230,13 +268,30 @@ class FrameCodec:
         self.end = End(ABNORMAL, "") if last_word is None else End(last_word.code, last_word.reason)
 
 
+def _inflate(deflate: PerMessageDeflate, run: list[bytes], size_max: int) -> tuple[list[bytes], End | None]:
+    """What compressed messages in a row hold, up to the first that is faulty, and what is wrong with that one."""
+    messages: list[bytes] = []
+    shared = None if deflate.remote_no_context_takeover else deflate.decoder
+    try:
+        for each in run:
+            # Who remembers nothing of the messages before begins anew with each.
+            decoder = shared or decompressobj(wbits=-deflate.remote_max_window_bits)
+            message = decoder.decompress(each + _SYNC, size_max)
+            if decoder.unconsumed_tail:
+                return messages, End(CloseCode.MESSAGE_TOO_BIG, str(PayloadTooBig(None, size_max)))
+            messages.append(message)
+    except zlib_error:
+        return messages, End(CloseCode.PROTOCOL_ERROR, "decompression failed")
+    return messages, None
+
+
 def _are_utf8(texts: list[bytes]) -> bool:
-    """Whether each is valid by itself: no sequence of UTF-8 goes on over the line feed in between."""
-    joined = b"\n".join(texts)
-    if joined.isascii():
+    """Whether each is."""
+    if all(map(bytes.isascii, texts)):
         return True
     try:
-        joined.decode()
+        for text in texts:
+            text.decode()
     except UnicodeDecodeError:
         return False
     return True

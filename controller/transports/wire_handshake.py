@@ -4,8 +4,8 @@ The answer's head is found here and given to ``ClientProtocol`` alone, for two r
 a refusal, which a hostile or tired peer need not send to the end; status and ``Retry-After`` are in the head. And what
 follows the head are frames already, which :mod:`~gapless.controller.transports.wire_frames` takes apart.
 
-permessage-deflate is offered. A peer that accepts sends fewer bytes, and each message then goes through the parser and
-zlib: 8 us for one of 180 bytes that repeats the one before, against 0.3 us for one that is not compressed.
+permessage-deflate is offered. A peer that accepts sends fewer bytes, and each message then goes through zlib: 0.9 us
+for one of 180 bytes that repeats the one before, against 0.3 us for one that is not compressed.
 """
 
 import re

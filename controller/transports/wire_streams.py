@@ -1,7 +1,8 @@
 """Streams of bytes for the transport ``wire``: TCP, and TLS over it.
 
-Both read as much as there is, at most 64 KiB, and give way to other tasks once a read. A buffer is not reused: slices
-of ``bytes`` become messages without a second copy, and an allocation of 64 KiB costs less than a copy of what it holds.
+Both read as much as there is, at most as much as they are asked for, and give way to other tasks once a read. A buffer
+is not reused: slices of ``bytes`` become messages without a second copy, and an allocation of 64 KiB costs less than a
+copy of what it holds.
 """
 
 import os
@@ -14,13 +15,15 @@ import trio
 
 RECEIVE_BYTES: Final = 65_536
 """Bytes a read: some 360 messages of 180 bytes, or four records of TLS."""
+_RECORD_BYTES: Final = 16_384
+"""What a record of TLS holds at most (RFC 8446, 5.1)."""
 
 
 class ByteStream(Protocol):
     """A connection of bytes. All but ``close`` raise OSError or :class:`trio.ClosedResourceError`."""
 
-    async def receive(self) -> bytes:
-        """Wait for bytes and return what is there; none at the end of the stream."""
+    async def receive(self, size_max: int = RECEIVE_BYTES) -> bytes:
+        """Wait for bytes and return what is there, at most so many; none at the end of the stream."""
         ...
 
     async def wait_writable(self) -> None:
@@ -52,14 +55,14 @@ class TcpStream:
         self._has_descriptor = _is_socket(socket.fileno())
         self._unsent = memoryview(b"")
 
-    async def receive(self) -> bytes:
+    async def receive(self, size_max: int = RECEIVE_BYTES) -> bytes:
         """Wait for bytes."""
         if not self._has_descriptor:
-            return await self._socket.recv(RECEIVE_BYTES)
+            return await self._socket.recv(size_max)
         while True:
             await trio.lowlevel.wait_readable(self._socket)
             try:
-                return os.read(self._socket.fileno(), RECEIVE_BYTES)
+                return os.read(self._socket.fileno(), size_max)
             except BlockingIOError:
                 # The kernel may call a socket readable and find nothing: a checksum was wrong.
                 continue
@@ -107,9 +110,9 @@ class TlsStream:
         # A WebSocket's server speaks after its client: no data of its can have come yet.
         await self._stream.send(self._outgoing.read())
 
-    async def receive(self) -> bytes:
+    async def receive(self, size_max: int = RECEIVE_BYTES) -> bytes:
         """Wait for bytes."""
-        while not self._is_over and await self._take_in():
+        while not self._is_over and await self._take_in(size_max):
             if data := self._decrypt():
                 return data
         return b""
@@ -128,9 +131,9 @@ class TlsStream:
         """End the connection."""
         self._stream.close()
 
-    async def _take_in(self) -> bool:
+    async def _take_in(self, size_max: int = RECEIVE_BYTES) -> bool:
         """Wait for bytes of the peer; False: no more will come."""
-        data = await self._stream.receive()
+        data = await self._stream.receive(size_max)
         self._incoming.write(data)
         return bool(data)
 
@@ -138,10 +141,10 @@ class TlsStream:
         """What the records that are whole hold."""
         chunks: list[bytes] = []
         # Asking until it wants more would raise an error each time, which costs as much as a small message. A record is
-        # smaller than what is asked for: none is left behind half read.
+        # no larger than what is asked for: none is left behind half read.
         with suppress(ssl.SSLWantReadError):
             while self._incoming.pending:
-                chunk = self._tls.read(RECEIVE_BYTES)
+                chunk = self._tls.read(_RECORD_BYTES)
                 if not chunk:
                     # The peer said goodbye to TLS: what follows is not looked at, and must not pile up.
                     self._is_over = True

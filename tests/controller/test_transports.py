@@ -1,8 +1,10 @@
 """The seam, whatever library is behind it: what a peer does, and what the link is told."""
 
+import ssl
 import struct
 from collections.abc import Sequence
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 import trio
@@ -86,6 +88,27 @@ async def test_what_asks_for_nothing_is_no_floor(
 async def test_nobody_listens(transport: Transport, autojump_clock: MockClock) -> None:
     with VirtualNetwork().installed():
         await failure(transport, "ws://127.0.0.1:1/ws", match="^refused: ")
+
+
+async def test_the_certificates_of_the_machine_are_read_once(
+    transport: Transport, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For all connections, of either transport."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(Path(__file__).with_name("exchange_example.pem"))
+
+    async def accept(line: Line) -> None:
+        await line.accept()
+
+    def read_again() -> ssl.SSLContext:
+        raise AssertionError("they were read already")
+
+    async with peer(accept, tls=server) as url:
+        await failure(transport, url, match="CERTIFICATE_VERIFY_FAILED")
+        monkeypatch.setattr(ssl, "create_default_context", read_again)
+        await failure(transport, url, match="CERTIFICATE_VERIFY_FAILED")
+        await failure(TrioWebsocketTransport(message_size_max=SIZE_MAX), url, match="CERTIFICATE_VERIFY_FAILED")
+        await failure(WireTransport(message_size_max=SIZE_MAX), url, match="CERTIFICATE_VERIFY_FAILED")
 
 
 @pytest.mark.parametrize("before", [b"", b"HTTP/1.1 101 Switching"])

@@ -5,6 +5,9 @@ import tracemalloc
 import zlib
 
 import pytest
+from websockets.client import ClientProtocol
+from websockets.protocol import State
+from websockets.uri import parse_uri
 
 from gapless.controller.transports.wire_frames import FrameCodec
 from tests.controller.wire_differential import open_protocol, tally, unmasked
@@ -27,12 +30,15 @@ BLOCK = 5_000
 ENDS = {"open", "1002", "1005", "1006", "1007", "1009"} | {str(code) for code in GOOD_CODES}
 """How a stream can end; the codes in between are those of a close frame."""
 
+BOTH_WAYS = ("whole_and_in_fragments_with_context", "each_without_context")
+"""The loop and the parser inflate by turns: with one memory, or without any."""
+
 
 @pytest.mark.parametrize("first", range(0, 4 * BLOCK, BLOCK))
 def test_it_reads_what_the_parser_alone_reads(first: int) -> None:
     """Messages, errors, close codes and answers, after each chunk. All that is meant to be tried was tried."""
     seen = tally(range(first, first + BLOCK))
-    kinds = {piece.__name__ for piece in PIECES} | {"truncated"}
+    kinds = {piece.__name__ for piece in PIECES} | {"truncated", *BOTH_WAYS}
     assert {kind for kind, _ in seen} == kinds
     assert {end for _, end in seen} == ENDS
     # Each kind was also met where it alone can have been the end, or was no end at all.
@@ -42,6 +48,18 @@ def test_it_reads_what_the_parser_alone_reads(first: int) -> None:
         ("not_minimal", "open"),
         ("fragments", "open"),
         ("compressed", "open"),
+        ("compressed_run", "open"),
+        ("compressed_empty", "open"),
+        ("compressed_with_tail", "open"),
+        ("compressed_badly", "open"),
+        ("compressed_badly", "1009"),
+        ("compressed_badly", "1002"),
+        ("compressed_finally", "open"),
+        ("garbage_in_a_compressed_run", "1002"),
+        ("truncated_in_a_compressed_run", "1002"),
+        ("bomb_in_a_compressed_run", "1009"),
+        ("not_utf8_in_a_compressed_run", "1007"),
+        *((both, "open") for both in BOTH_WAYS),
         ("compressed_fragments", "open"),
         ("compressed_not_utf8", "1007"),
         ("not_deflate", "1002"),
@@ -170,6 +188,34 @@ def test_a_small_frame_may_inflate_to_the_limit_and_no_further() -> None:
         assert (reader.end.code if reader.end else None) == expected
 
 
-def deflated(data: bytes) -> bytes:
-    compressor = zlib.compressobj(wbits=-15)
+class Watched(ClientProtocol):
+    """Knows how much it had to read."""
+
+    bytes_read = 0
+
+    def receive_data(self, data: bytes | bytearray) -> None:
+        self.bytes_read += len(data)
+        super().receive_data(data)
+
+
+@pytest.mark.parametrize("keeps_context", [True, False])
+def test_whole_messages_need_no_parser_compressed_or_not(keeps_context: bool) -> None:
+    texts = [b'{"n":%d,"pad":"%s"}' % (n, b"x" * (n % 300)) for n in range(300)]
+    of = Stream(limit=1_000, deflates=True, keeps_context=keeps_context, chunks=(), kinds=frozenset(), ends=False)
+    protocol = Watched(parse_uri("ws://exchange.example/ws"), state=State.OPEN, max_size=of.limit)
+    protocol.extensions = open_protocol(of).extensions
+    reader = FrameCodec(protocol, message_size_max=of.limit)
+    shared = zlib.compressobj(wbits=-15)
+    sent = b"".join(
+        frame(TEXT, deflated(text, shared if keeps_context else None), flags=0x80 | RSV1) + frame(TEXT, b"plain")
+        for text in texts
+    )
+    got = [message for at in range(0, len(sent), 777) for message in reader.receive_data(sent[at : at + 777])]
+    assert got[::2] == texts
+    assert set(got[1::2]) == {b"plain"}
+    assert protocol.bytes_read == 0
+
+
+def deflated(data: bytes, shared: "zlib._Compress | None" = None) -> bytes:
+    compressor = shared or zlib.compressobj(wbits=-15)
     return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]

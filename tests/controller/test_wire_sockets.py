@@ -56,6 +56,29 @@ async def test_everything_arrives_in_batches_and_others_have_their_turn() -> Non
     assert turns >= batches
 
 
+@pytest.mark.parametrize(("size", "batch_min", "batch_max"), [(20_000, 14, 40), (100, 300, 660)])
+async def test_large_messages_are_read_by_the_dozen_and_small_ones_not_by_the_thousand(
+    size: int, batch_min: int, batch_max: int
+) -> None:
+    """With as much as can be read waiting, always."""
+    texts = [b"%d" % number + b"x" * size for number in range(20_000_000 // size)]
+
+    async def flood(line: Line) -> None:
+        await line.accept()
+        await line.send(b"".join(frame(TEXT, text) for text in texts))
+
+    largest = 0
+    seen: list[str | bytes] = []
+    with trio.fail_after(PATIENCE_S):
+        async with real_peer(flood) as url, WireTransport(message_size_max=SIZE_MAX).connect(url) as connection:
+            while len(seen) < len(texts):
+                batch = await connection.receive()
+                largest = max(largest, len(batch))
+                seen += batch
+    assert seen == texts
+    assert batch_min <= largest <= batch_max
+
+
 async def test_talk_both_ways_and_a_reset() -> None:
     async def talk(line: Line) -> None:
         await line.accept()

@@ -36,7 +36,7 @@ def open_protocol(of: Stream) -> ClientProtocol:
     protocol = ClientProtocol(_URI, state=State.OPEN, max_size=of.limit)
     extensions: list[Extension] = []
     if of.deflates:
-        extensions.append(PerMessageDeflate(not of.keeps_context, False, 15, 15))
+        extensions.append(PerMessageDeflate(not of.keeps_context, False, of.window_bits, 15))
     protocol.extensions = extensions
     return protocol
 

@@ -37,13 +37,18 @@ class Server:
     limit: int
     deflates: bool
     keeps_context: bool
+    window_bits: int
     _compressor: "zlib._Compress | None" = None
 
-    def deflated(self, data: bytes) -> bytes:
-        """As permessage-deflate wants it."""
+    def deflated(self, data: bytes, *, final: bool = False) -> bytes:
+        """As permessage-deflate wants it; ``final``: the stream of DEFLATE ends with this message."""
         if self._compressor is None or not self.keeps_context:
-            self._compressor = zlib.compressobj(wbits=-15)
-        return (self._compressor.compress(data) + self._compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+            self._compressor = zlib.compressobj(wbits=-self.window_bits)
+        compressor = self._compressor
+        if final:
+            self._compressor = None
+            return compressor.compress(data) + compressor.flush()
+        return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
     def size(self) -> int:
         """Of a message that is allowed; the limits themselves are likely."""
@@ -124,6 +129,57 @@ def empty_fragments(server: Server) -> bytes:
 def compressed(server: Server) -> bytes:
     payload = server.deflated(server.text(server.size()))
     return frame(TEXT, payload, flags=FIN | RSV1)
+
+
+def compressed_run(server: Server) -> bytes:
+    """Texts and binary messages, some of them empty."""
+    sent = b""
+    for _ in range(server.random.randint(2, 6)):
+        payload = server.text(server.random.choice((0, server.size(), server.size())))
+        sent += frame(server.random.choice((TEXT, TEXT, BINARY)), server.deflated(payload), flags=FIN | RSV1)
+    return sent
+
+
+def compressed_empty(server: Server) -> bytes:
+    """An empty message in its shortest form, which has no byte of DEFLATE."""
+    return frame(TEXT, b"", flags=FIN | RSV1)
+
+
+def compressed_with_tail(server: Server) -> bytes:
+    """The four bytes that should have been left out are there, once or twice: blocks that hold nothing."""
+    payload = server.deflated(server.text(server.size() // 2)) + b"\x00\x00\xff\xff"
+    return frame(TEXT, payload + server.random.choice((b"", b"\x00\x00\x00\xff\xff")), flags=FIN | RSV1)
+
+
+def compressed_badly(server: Server) -> bytes:
+    """What hardly becomes smaller, near the limit or somewhat above it; and its window may be larger than agreed on."""
+    size = min(server.limit + server.random.choice((-1, 0, 0, 0, 1)), 9_000)
+    payload = server.random.randbytes(max(size, 0) // 2).hex().encode() if size % 2 else _ASCII[: size // 2] * 2
+    return frame(TEXT, server.deflated(payload), flags=FIN | RSV1)
+
+
+def compressed_finally(server: Server) -> bytes:
+    """Nothing can follow the end of a stream of DEFLATE."""
+    return frame(TEXT, server.deflated(server.text(server.size()), final=True) + b"more", flags=FIN | RSV1)
+
+
+def garbage_in_a_compressed_run(server: Server) -> bytes:
+    return compressed_run(server) + not_deflate(server) + compressed_run(server)
+
+
+def truncated_in_a_compressed_run(server: Server) -> bytes:
+    payload = server.deflated(server.text(server.size()))[: -server.random.randint(1, 5)]
+    return compressed(server) + frame(TEXT, payload, flags=FIN | RSV1) + compressed_run(server)
+
+
+def bomb_in_a_compressed_run(server: Server) -> bytes:
+    return compressed_run(server) + bomb(server) + compressed_run(server)
+
+
+def not_utf8_in_a_compressed_run(server: Server) -> bytes:
+    """A bomb or nonsense behind it is not looked at."""
+    after = server.random.choice((compressed_run, bomb, not_deflate))
+    return compressed_run(server) + compressed_not_utf8(server) + after(server)
 
 
 def compressed_fragments(server: Server) -> bytes:
@@ -248,6 +304,15 @@ PIECES: Final[dict[Callable[[Server], bytes], float]] = {
     fragments: 6.0,
     empty_fragments: 1.0,
     compressed: 6.0,
+    compressed_run: 6.0,
+    compressed_empty: 1.0,
+    compressed_with_tail: 1.0,
+    compressed_badly: 3.0,
+    compressed_finally: 0.4,
+    garbage_in_a_compressed_run: 0.3,
+    truncated_in_a_compressed_run: 0.4,
+    bomb_in_a_compressed_run: 0.3,
+    not_utf8_in_a_compressed_run: 0.4,
     compressed_fragments: 3.0,
     compressed_not_utf8: 0.2,
     not_deflate: 0.3,
@@ -275,7 +340,22 @@ PIECES: Final[dict[Callable[[Server], bytes], float]] = {
     close_within_fragments: 0.15,
     garbage: 0.25,
 }
-_COMPRESSED: Final = {compressed, compressed_fragments, compressed_not_utf8, not_deflate, bomb}
+_COMPRESSED: Final = {
+    compressed,
+    compressed_run,
+    compressed_empty,
+    compressed_with_tail,
+    compressed_badly,
+    compressed_finally,
+    garbage_in_a_compressed_run,
+    truncated_in_a_compressed_run,
+    bomb_in_a_compressed_run,
+    not_utf8_in_a_compressed_run,
+    compressed_fragments,
+    compressed_not_utf8,
+    not_deflate,
+    bomb,
+}
 _NAMES: Final = tuple(PIECES)
 _WEIGHTS: Final = tuple(PIECES.values())
 _WEIGHTS_UNCOMPRESSED: Final = tuple(
@@ -295,17 +375,25 @@ class Stream:
     kinds: frozenset[str]
     ends: bool
     """Whether the server then ends the connection."""
+    window_bits: int = 15
+    """What was agreed on; a server may do with less, or break its word."""
 
 
 def stream(seed: int) -> Stream:
     """The stream of this seed, always the same."""
     random = Random(seed)
     server = Server(
-        random, limit=random.choice(LIMITS), deflates=random.random() < 0.4, keeps_context=random.random() < 0.5
+        random,
+        limit=random.choice(LIMITS),
+        deflates=random.random() < 0.4,
+        keeps_context=random.random() < 0.5,
+        window_bits=random.choice((9, 12, 15)),
     )
     pieces = random.choices(_NAMES, _WEIGHTS if server.deflates else _WEIGHTS_UNCOMPRESSED, k=random.randint(1, 12))
     sent = b"".join(piece(server) for piece in pieces)
     kinds = {piece.__name__ for piece in pieces}
+    if server.deflates and "compressed_fragments" in kinds and not kinds.isdisjoint({"compressed", "compressed_run"}):
+        kinds.add("whole_and_in_fragments_with_context" if server.keeps_context else "each_without_context")
     if sent and random.random() < 0.15:
         kinds.add("truncated")
         sent = sent[: random.randrange(len(sent))]
@@ -316,6 +404,7 @@ def stream(seed: int) -> Stream:
         chunks=_cut(random, sent),
         kinds=frozenset(kinds),
         ends=random.random() < 0.7,
+        window_bits=server.window_bits if random.random() < 0.8 else 10,
     )
 
 

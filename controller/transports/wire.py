@@ -33,6 +33,9 @@ KiB, and 32 us or more with :data:`RECEIVE_BYTES`: waking up costs as much as co
 the messages cut out of it, would not fit into the cache of 1 MiB that a processor has to itself."""
 _FEW: Final = 32
 """Messages. Only a read that brought fewer may grow: the app gets the first of a batch when the last is decoded."""
+_BATCH_MAX: Final = 360
+"""Messages handed over at once, about as many as a read of plain ones brings. Of compressed ones it brings thousands: the
+app must have its turn before they fill the buffer that is kept for it."""
 _GONE: Final = (OSError, trio.ClosedResourceError)
 
 
@@ -117,11 +120,10 @@ class _WireConnection:
         self._early = self._enter(frames) if frames else []
 
     async def receive(self) -> Sequence[bytes]:
-        """What one read brought."""
+        """What one read brought, or a part of it."""
         if self._early:
             await trio.lowlevel.checkpoint()
-            early, self._early = self._early, []
-            return early
+            return self._portion(self._early)
         while self._codec.end is None:
             try:
                 data = await self._stream.receive(self._receive_bytes)
@@ -130,9 +132,14 @@ class _WireConnection:
             messages = self._enter(data)
             self._receive_bytes = _next_size(self._receive_bytes, len(data), len(messages))
             if messages:
-                return messages
+                return self._portion(messages)
         await self._say_last_word()
         raise self._why()
+
+    def _portion(self, messages: list[bytes]) -> list[bytes]:
+        """As many as are handed over at once; the others are kept for the next call."""
+        self._early = messages[_BATCH_MAX:]
+        return messages[:_BATCH_MAX] if self._early else messages
 
     async def send(self, frame: str) -> None:
         """Send one text message. Cancelled while it waits for its turn or for room, it is not sent; later, it is."""

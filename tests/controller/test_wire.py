@@ -1,6 +1,7 @@
 """The transport ``wire``: batches, what is sent while nothing moves, what a cancellation leaves, compression."""
 
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
@@ -28,6 +29,39 @@ async def test_what_one_read_brings_is_one_batch(autojump_clock: MockClock) -> N
 
     async with peer(say) as url, WireTransport(message_size_max=SIZE_MAX).connect(url) as connection:
         assert await connection.receive() == texts
+
+
+async def test_a_read_of_thousands_leaves_others_their_turn(autojump_clock: MockClock) -> None:
+    """Compressed messages are small. The end that came with them comes after them."""
+    texts = [b"%d" % number for number in range(3_000)]
+
+    async def say(line: Line) -> None:
+        await line.accept(b"".join(frame(TEXT, text) for text in texts) + frame(CLOSE, struct.pack("!H", 1001)))
+        await trio.sleep(100)
+
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    batches: list[Sequence[str | bytes]] = []
+    async with (
+        peer(say) as url,
+        WireTransport(message_size_max=SIZE_MAX).connect(url) as connection,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(take_turns)
+        while sum(map(len, batches)) < len(texts):
+            batches.append(await connection.receive())
+        assert turns >= len(batches) - 1
+        with pytest.raises(LinkError, match=r"^closed: 1001 "):
+            await connection.receive()
+        nursery.cancel_scope.cancel()
+    assert max(map(len, batches)) < 500
+    assert [text for batch in batches for text in batch] == texts
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ the messages cut out of it, would not fit into the cache of 1 MiB that a process
 _FEW: Final = 32
 """Messages. Only a read that brought fewer may grow: the app gets the first of a batch when the last is decoded."""
 _BATCH_MAX: Final = 360
-"""Messages handed over at once, about as many as a read of plain ones brings. Of compressed ones it brings thousands: the
-app must have its turn before they fill the buffer that is kept for it."""
+"""Messages handed over at once, about as many as a read of plain ones brings. Of compressed ones it brings thousands:
+the app must have its turn before they fill the buffer that is kept for it."""
 _GONE: Final = (OSError, trio.ClosedResourceError)
 
 

@@ -189,7 +189,7 @@ class Books:
     ) -> None:
         """Hand one piece of market data to the app; the books have it already."""
         if subscription.by_time or self.epoch is None:
-            self._remember(subscription, datum, source)
+            self.remember(subscription, datum, source)
         else:
             subscription.last_timestamp = datum.timestamp
         event = notices.market_data(
@@ -211,7 +211,8 @@ class Books:
         stream = Stream(datum.channel, datum.symbol)
         return notices.continuity_lost(stream, datum.epoch, start, end, reason="conflated", at=self._wall_clock())
 
-    def _remember(self, subscription: Subscription, datum: MarketUpdate | HistoryRow, source: Source) -> None:
+    def remember(self, subscription: Subscription, datum: MarketUpdate | HistoryRow, source: Source) -> None:
+        """Of a venue without epochs, or a stream known by its times: note what was delivered, and its time."""
         key = subscription.row_key(datum)
         if datum.sequence_id is not None and key[0] > instant(subscription.numbered_at):
             subscription.numbered_at = datum.timestamp

@@ -56,9 +56,10 @@ class MarketData(Event, frozen=True, gc=False):
     """One piece of market data, delivered exactly once.
 
     ``sequence_id`` and ``epoch`` are None where the venue sends none (then exactly-once cannot be promised).
-    """
 
-    # Made by position, and not looked at by the garbage collector: there is one of these for each message.
+    There is one of these for each message: they are made by position, whose order therefore stays, and the garbage
+    collector does not look at them, so a subclass must not hold what could lead back to it.
+    """
 
     channel: str
     symbol: str

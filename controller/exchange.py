@@ -30,7 +30,7 @@ class SequenceRule(Enum):
     """No ids, or ids that tell nothing: every message is delivered, nothing is promised."""
 
 
-class HistoryRow(Struct, frozen=True, kw_only=True, gc=False):
+class HistoryRow(Struct, frozen=True, kw_only=True):
     """One piece of market data as REST keeps it. ``sequence_id`` None: the venue gave none."""
 
     timestamp: str
@@ -41,7 +41,7 @@ class HistoryRow(Struct, frozen=True, kw_only=True, gc=False):
     volume_24h: float | None = None
 
 
-class MarketUpdate(HistoryRow, frozen=True, kw_only=True, gc=False):
+class MarketUpdate(HistoryRow, frozen=True, kw_only=True):
     """One piece of market data as it came over the WebSocket."""
 
     channel: str
@@ -213,7 +213,12 @@ class Exchange(Protocol):
         ...
 
     def decode(self, frame: str | bytes) -> Message:
-        """What a frame means."""
+        """What a frame means.
+
+        An adapter may have a ``market_decoder`` besides: a msgspec decoder whose struct for market data is a
+        :class:`MarketUpdate`, which is what this method makes of such a frame, too. It saves a call per message; all
+        else that it decodes or refuses is given to this method.
+        """
         ...
 
     def weight(self, request: httpx.Request) -> int:

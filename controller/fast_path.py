@@ -34,7 +34,8 @@ class FastPath:
     Args:
         books: where data is entered.
         feed: enters what is not ordinary.
-        exchange: tells what a frame means. Where it has a ``market_decoder``, that one is asked first.
+        exchange: tells what a frame means. Where it has a ``market_decoder``, that one is asked first
+            (see :meth:`Exchange.decode <gapless.controller.exchange.Exchange.decode>`).
     """
 
     def __init__(self, books: "Books", feed: "LiveFeed", exchange: Exchange) -> None:
@@ -73,69 +74,77 @@ class FastPath:
         add, live = entered.append, Source.LIVE
         room, epoch, generation = self._room(), books.epoch, books.generation
         update: Any
-        for frame in frames:
-            try:
-                update = decode_market(frame)
-            except _NO_MESSAGE as error:
-                update = error
-            # isinstance() of a struct costs three times as much.
-            if type(update) in market_types:
-                subscription = find((update.channel, update.symbol))
-                if room and subscription is not None:
-                    sequence_id, ledger = update.sequence_id, subscription.ledger
-                    if (
-                        sequence_id is not None
-                        and sequence_id == ledger.next_id
-                        and not subscription.barred
-                        and not subscription.by_time
-                        and not (in_sequence and (ledger.gaps or ledger.tentative))
-                    ):
-                        ledger.next_id = sequence_id + 1
-                        subscription.live_count += 1
-                        newest[subscription] = update
-                        stream = subscription.stream
-                        add(
-                            MarketData(
-                                stream.channel,
-                                stream.symbol,
-                                sequence_id,
-                                epoch,
-                                live,
-                                update.timestamp,
-                                update.price,
-                                update.bid,
-                                update.ask,
-                                update.volume_24h,
-                                received_at,
-                                generation,
-                            )
-                        )
-                        room -= 1
-                        continue
-                if entered:
-                    self._hand_over(now)
-                feed.market(update, now=now, received_at=received_at)
-            else:
-                if entered:
-                    self._hand_over(now)
+        try:
+            for frame in frames:
                 try:
-                    message = self._decode(frame)
-                except InvalidMessageError as error:
-                    invalid(error)
-                    continue
-                if isinstance(message, MarketUpdate):
-                    market_types.add(type(message))
-                    feed.market(message, now=now, received_at=received_at)
+                    update = decode_market(frame)
+                except _NO_MESSAGE as error:
+                    update = error
+                # isinstance() of a struct costs three times as much.
+                if type(update) in market_types:
+                    subscription = find((update.channel, update.symbol))
+                    if room and subscription is not None:
+                        sequence_id, ledger = update.sequence_id, subscription.ledger
+                        if (
+                            sequence_id is not None
+                            and sequence_id == ledger.next_id
+                            and not subscription.barred
+                            and not subscription.by_time
+                            and not (in_sequence and (ledger.gaps or ledger.tentative))
+                            and (epoch is not None or subscription.live_seen)
+                        ):
+                            ledger.next_id = sequence_id + 1
+                            subscription.live_count += 1
+                            newest[subscription] = update
+                            stream = subscription.stream
+                            add(
+                                MarketData(
+                                    stream.channel,
+                                    stream.symbol,
+                                    sequence_id,
+                                    epoch,
+                                    live,
+                                    update.timestamp,
+                                    update.price,
+                                    update.bid,
+                                    update.ask,
+                                    update.volume_24h,
+                                    received_at,
+                                    generation,
+                                )
+                            )
+                            if epoch is None:
+                                books.remember(subscription, update, live)
+                            room -= 1
+                            continue
+                    if entered:
+                        self._hand_over(now)
+                    feed.market(update, now=now, received_at=received_at)
                 else:
-                    other(message)
-            room, epoch, generation = self._room(), books.epoch, books.generation
-        if entered:
-            self._hand_over(now)
+                    if entered:
+                        self._hand_over(now)
+                    try:
+                        self._take(self._decode(frame), now, received_at, other)
+                    except InvalidMessageError as error:
+                        invalid(error)
+                room, epoch, generation = self._room(), books.epoch, books.generation
+        finally:
+            # Also where a defect ends the run: what the ledgers have taken is told.
+            if entered:
+                self._hand_over(now)
+
+    def _take(self, message: Message, now: float, received_at: float, other: Callable[[Message], None]) -> None:
+        """What is no market data, or of a type that was never met before."""
+        if isinstance(message, MarketUpdate):
+            self._market_types.add(type(message))
+            self._feed.market(message, now=now, received_at=received_at)
+        else:
+            other(message)
 
     def _room(self) -> int:
         """How many data may be entered here before something has to be decided; 0: it has to be now."""
         books, feed = self._books, self._feed
-        if books.epoch is None or feed.data_awaited or feed.first_data_at is None or books.delivery.overflowing:
+        if feed.data_awaited or feed.first_data_at is None or books.delivery.overflowing:
             return 0
         # The last one is left to the way that knows what a full buffer leads to.
         return max(books.delivery.room - 1, 0)
@@ -146,6 +155,8 @@ class FastPath:
         feed.last_data_at = max(feed.last_data_at, now)
         for subscription, update in self._newest.items():
             subscription.continued(update, now)
+            if books.epoch is not None:
+                subscription.last_timestamp = update.timestamp
         books.stats.live += len(self._entered)
         books.delivery.put_all(self._entered)
         self._newest.clear()

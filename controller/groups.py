@@ -11,7 +11,11 @@ def unwrapped(group: BaseExceptionGroup[BaseException]) -> BaseException:
     A cancellation that a nursery collected beside a real exception is a consequence of it.
     """
     inner = outermost(group)
-    return unwrapped(inner) if isinstance(inner, BaseExceptionGroup) and inner is not group else inner
+    if not isinstance(inner, BaseExceptionGroup):
+        return inner
+    _cancelled, rest = group.split(trio.Cancelled)
+    # Where a layer was taken off, the next one; what holds several is as unwrapped as it can be.
+    return unwrapped(inner) if rest is not None and len(rest.exceptions) == 1 else inner
 
 
 def outermost(group: BaseExceptionGroup[BaseException]) -> BaseException:

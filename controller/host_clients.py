@@ -5,6 +5,7 @@ one for all: a host that keeps its connections hanging then takes none of anothe
 """
 
 from functools import cache
+from http.cookiejar import DefaultCookiePolicy
 from ssl import SSLContext
 from typing import Final
 
@@ -22,6 +23,8 @@ class _Shared:
         # Proxies of the environment are not used: the WebSocket would not pass them either. Time-outs come from whoever
         # asks: those of a client do not reach requests that an adapter has built.
         self.client: Final = httpx.AsyncClient(trust_env=False, verify=_tls())
+        # Nobody sends a cookie back, and a jar that is never emptied grows for as long as the client lives.
+        self.client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self.users = 0
 
 

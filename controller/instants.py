@@ -1,6 +1,13 @@
 """Points in time as a venue writes them, made comparable. Pure."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+_REMEMBERED: Final = 1_024
+"""Texts whose meaning is remembered: of one message it is asked for several times, and again with the next one."""
+_LENGTH_MAX: Final = 64
+"""Characters of a text that is remembered; what is longer is no instant, and could fill the memory."""
 
 
 def instant(text: str) -> float:
@@ -8,6 +15,11 @@ def instant(text: str) -> float:
 
     Venues write the same instant with and without fractions, so that texts do not compare.
     """
+    return _remembered(text) if len(text) <= _LENGTH_MAX else float("-inf")
+
+
+@lru_cache(_REMEMBERED)
+def _remembered(text: str) -> float:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

@@ -130,7 +130,7 @@ class Subscription:
         """Live data came in order and was delivered, up to ``newest``; it is counted and the cursor is past it."""
         self.ledger.continued()
         self.last_data_at = max(self.last_data_at, now)
-        self.last_timestamp = self.last_live_timestamp = newest.timestamp
+        self.last_live_timestamp = newest.timestamp
         head, shown = self.live_head, newest.sequence_id or 0
         if head is None or shown > head:
             self.live_head = shown

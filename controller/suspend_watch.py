@@ -11,6 +11,7 @@ The look is the only timer of an idle controller that polls, so all controllers 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
@@ -78,7 +79,7 @@ def watched(
     key = (clock, runtime.config.suspend_after)
     watch = watches.get(key)
     if watch is None:
-        watch = watches[key] = _Watch(clock, runtime.config.suspend_after)
+        watch = watches[key] = _Watch(clock, runtime.config.suspend_after, partial(watches.pop, key, None))
         trio.lowlevel.spawn_system_task(watch.run, name="gapless.suspend_watch")
 
     def wakes(slept_s: float) -> None:
@@ -94,8 +95,10 @@ def watched(
     finally:
         watch.listeners.remove(listener)
         if not watch.listeners:
-            del watches[key]
             watch.scope.cancel()
+            # Unless it has ended by itself and somebody has begun another one.
+            if watches.get(key) is watch:
+                del watches[key]
 
 
 class _Watch:
@@ -104,8 +107,10 @@ class _Watch:
     It is a task of the run's own, for it outlives the controller that was the first; the last one ends it.
     """
 
-    def __init__(self, clock: Callable[[], float], suspend_after_s: float) -> None:
+    def __init__(self, clock: Callable[[], float], suspend_after_s: float, forget: Callable[[], object]) -> None:
         self._clock = clock
+        self.forget: Final = forget
+        """Makes room for another one."""
         self._suspend_after_s = suspend_after_s
         self.scope: Final = trio.CancelScope()
         self.listeners: Final[list[tuple[Callable[[float], None], Callable[[Exception], None]]]] = []
@@ -116,6 +121,8 @@ class _Watch:
             try:
                 await self._look()
             except Exception as error:  # noqa: BLE001  # it goes on where somebody can catch it
+                # Whoever comes now begins a watch of its own, and learns of the clock by itself.
+                self.forget()
                 for _, fails in self.listeners:
                     fails(error)
 

@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _transport_of_the_run(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Controllers that leave the setting at its default get the transport that was asked for."""
+    """Controllers that bring no transport of their own get the one that was asked for, whatever their setting says."""
     name = request.config.getoption("--transport")
     if name is None:
         yield

@@ -90,7 +90,9 @@ class ReferenceExchange:
         self._rest_url = urlunsplit((rest.scheme, rest.netloc, rest.path.rstrip("/"), "", ""))
         self.page_rows_max: int = 1000
         self._headers = {"X-Session-Id": session_id, "Accept": "application/json"}
-        self.market_decoder: msgspec.json.Decoder[Frame] = _FRAMES
+        # A subclass that reads frames in a way of its own is asked for each of them.
+        decodes_plainly = type(self).decode is ReferenceExchange.decode
+        self.market_decoder: msgspec.json.Decoder[Frame] | None = _FRAMES if decodes_plainly else None
 
     def check(self, stream: Stream) -> None:
         """Account channels have the symbol ``*``."""

@@ -28,7 +28,7 @@ class PushConnection(Connection, Protocol):
         """Call ``enter`` with all that has arrived, in order, again and again; instead of :meth:`receive`.
 
         ``enter`` is synchronous and may be called out of any task, but not after this one has ended. What is held for a
-        fuller batch never waits for the peer. A LinkError that it raises ends the connection and comes out here.
+        fuller batch never waits for the peer. Whatever it raises ends the connection and comes out here.
         """
         ...
 

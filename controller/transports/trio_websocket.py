@@ -113,7 +113,7 @@ class _TrioWebsocketConnection:
         self._socket = socket
         self._stream = stream
         self._held: list[str | bytes] = []
-        self._failure: LinkError | None = None
+        self._failure: Exception | None = None
 
     async def receive(self) -> Sequence[str | bytes]:
         """One message: trio-websocket has no public way to drain its queue without waiting."""
@@ -147,7 +147,7 @@ class _TrioWebsocketConnection:
         batch, self._held = self._held, []
         try:
             enter(batch)
-        except LinkError as error:
+        except Exception as error:  # noqa: BLE001  # it comes out of push: what is raised in the reader's task may get lost
             self._failure = error
             self._stream.is_given_up = True
 

@@ -25,6 +25,7 @@ STREAMS = (*TICKERS, LOOSE, LINKS, ORDERS)
 STRANGER = Stream("ticker", "DOGE/USD")
 RULES = {LOOSE: SequenceRule.UNSEQUENCED, LINKS: SequenceRule.CHAINED}
 FAR = 10**9
+DATUM = {"type": "MARKET_DATA", "channel": "ticker", "symbol": "BTC/USD", "timestamp": "t", "price": 1.0}
 SETTINGS: tuple[Mapping[str, object], ...] = (
     {},
     {"ordering": "sequence"},
@@ -44,7 +45,7 @@ class Venue(ReferenceExchange):
     def __init__(self, *, quick: bool) -> None:
         super().__init__(ws_url="ws://h", rest_url="http://h", session_id="s")
         if not quick:
-            del self.market_decoder
+            self.market_decoder = None
 
     def sequence_rule(self, stream: Stream) -> SequenceRule:
         return RULES.get(stream, SequenceRule.CONTIGUOUS)
@@ -53,8 +54,8 @@ class Venue(ReferenceExchange):
 class Desk:
     """Books, and a way into them: in batches, or message by message."""
 
-    def __init__(self, settings: Mapping[str, object], *, quick: bool = True, in_batches: bool) -> None:
-        self._venue = Venue(quick=quick)
+    def __init__(self, settings: Mapping[str, object], *, in_batches: bool, venue: Venue | None = None) -> None:
+        self._venue = venue or Venue(quick=True)
         self.books = Books(
             config=NetworkConfig.from_mapping(settings),
             exchange=self._venue,
@@ -183,9 +184,9 @@ class Tape:
         if stream == ORDERS:
             order = {"order_id": "o", "symbol": "BTC/USD", "side": "buy", "type": "limit", "quantity": 1.0}
             return text({"type": "ORDER_UPDATE", "sequence_id": number, "order": order})
-        datum = {"type": "MARKET_DATA", "channel": stream.channel, "symbol": stream.symbol, "timestamp": at}
+        datum = DATUM | {"channel": stream.channel, "symbol": stream.symbol, "timestamp": at}
         chain = {"prev_sequence_id": before} if stream == LINKS and random.random() < 0.9 else {}
-        return text(datum | {"price": 1.0, "sequence_id": number} | chain)
+        return text(datum | {"sequence_id": number} | chain)
 
 
 def text(message: object) -> str:
@@ -200,7 +201,7 @@ async def test_a_batch_tells_what_its_messages_tell_one_by_one(
 ) -> None:
     reached = 0
     for seed in range(6):
-        batches, singles = Desk(settings, quick=quick, in_batches=True), Desk(settings, in_batches=False)
+        batches, singles = Desk(settings, in_batches=True, venue=Venue(quick=quick)), Desk(settings, in_batches=False)
         random, tape = Random(f"cuts {seed}"), Tape(seed)
         epoch = 1
         for step in range(40):
@@ -234,8 +235,7 @@ async def test_a_batch_tells_what_its_messages_tell_one_by_one(
 async def test_what_was_entered_before_a_gap_is_told_before_it(autojump_clock: MockClock) -> None:
     desk = Desk({}, in_batches=True)
     desk.dial("e-1", 0)
-    datum = {"type": "MARKET_DATA", "channel": "ticker", "symbol": "BTC/USD", "timestamp": "t", "price": 1.0}
-    desk.enter([text(datum | {"sequence_id": number}) for number in (1, 2, 3, 6, 7)], 1.0)
+    desk.enter([text(DATUM | {"sequence_id": number}) for number in (1, 2, 3, 6, 7)], 1.0)
     await desk.take()
     places = [
         each.sequence_id if isinstance(each, MarketData) else f"{each.start_seq}.."
@@ -249,8 +249,7 @@ def test_ids_in_order_take_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> Non
     """Else this file would compare the slow path with itself."""
     desk = Desk({}, in_batches=True)
     desk.dial("e-1", 0)
-    datum = {"type": "MARKET_DATA", "channel": "ticker", "symbol": "BTC/USD", "timestamp": "t", "price": 1.0}
-    frames = [text(datum | {"sequence_id": number}) for number in range(1, 101)]
+    frames = [text(DATUM | {"sequence_id": number}) for number in range(1, 101)]
     slow: list[int | None] = []
     market = LiveFeed.market
 
@@ -262,3 +261,35 @@ def test_ids_in_order_take_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> Non
     desk.enter(frames, 1.0)
     assert slow == [1], "the first one of a socket proves it, the rest is ordinary"
     assert desk.books.stats.live == 100
+
+
+class Halved(Venue):
+    """A venue whose adapter has something to add to what the frame says."""
+
+    def decode(self, frame: str | bytes) -> Message:
+        message = super().decode(frame)
+        if isinstance(message, MarketUpdate):
+            message = msgspec.structs.replace(message, price=message.price / 2)
+        if isinstance(message, MarketUpdate) and message.sequence_id == BROKEN_ID:
+            raise ZeroDivisionError
+        return message
+
+
+BROKEN_ID = 30
+
+
+async def test_an_adapter_that_reads_frames_in_its_own_way_is_asked_for_each(autojump_clock: MockClock) -> None:
+    desk = Desk({}, venue=Halved(quick=True), in_batches=True)
+    desk.dial("e-1", 0)
+    desk.enter([text(DATUM | {"sequence_id": number}) for number in range(1, 11)], 1.0)
+    await desk.take()
+    assert [each.price for each in desk.told if isinstance(each, MarketData)] == [0.5] * 10
+
+
+async def test_a_defect_of_an_adapter_loses_nothing_that_came_before_it(autojump_clock: MockClock) -> None:
+    desk = Desk({}, venue=Halved(quick=True), in_batches=True)
+    desk.dial("e-1", 0)
+    with pytest.raises(ZeroDivisionError):
+        desk.enter([text(DATUM | {"sequence_id": number}) for number in range(1, 41)], 1.0)
+    await desk.take()
+    assert [each.sequence_id for each in desk.told if isinstance(each, MarketData)] == list(range(1, BROKEN_ID))

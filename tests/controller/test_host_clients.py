@@ -32,6 +32,14 @@ async def test_all_of_one_host_get_the_same_client_until_the_last_has_left() -> 
     await host_clients.leave(OTHER)
 
 
+async def test_a_hosts_cookies_do_not_pile_up() -> None:
+    client = host_clients.join(HOST)
+    request = httpx.Request("GET", f"https://{HOST}/api")
+    client.cookies.extract_cookies(httpx.Response(200, headers={"set-cookie": "visit=1"}, request=request))
+    assert not list(client.cookies.jar)
+    await host_clients.leave(HOST)
+
+
 def test_two_runs_share_nothing() -> None:
     """A client belongs to the event loop its connections were opened in."""
 

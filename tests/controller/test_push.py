@@ -139,18 +139,28 @@ async def test_an_epoch_that_was_left_ends_the_connection(frames: int, autojump_
                 await _push(url, refuse)
 
 
-async def test_a_defect_in_entering_comes_out_as_it_is(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyError, LinkError])
+async def test_a_defect_in_entering_comes_out_as_it_is(error: type[Exception], autojump_clock: MockClock) -> None:
+    """trio-websocket's reader would lose it: its end is a cancellation, and it logs a KeyError."""
+
     async def speak(line: Line) -> None:
         await line.accept()
-        await line.send(frame(TEXT, b"data"))
+        await trio.sleep(0.5)
+        await line.send(frame(TEXT, b"data") + frame(PING, b"") + frame(TEXT, b"data") * 200)
         await trio.sleep(100)
 
+    calls = 0
+
     def defect(_frames: Sequence[str | bytes]) -> None:
-        raise ZeroDivisionError
+        nonlocal calls
+        calls += 1
+        raise error("a defect")
 
     async with peer(speak) as url:
-        with pytest.raises(ZeroDivisionError):
-            await _push(url, defect)
+        for attempt in range(1, 17):
+            with pytest.raises(error, match="a defect"):
+                await _push(url, defect)
+            assert calls == attempt, "nothing is entered after it"
 
 
 async def _push(url: str, enter: Callable[[Sequence[str | bytes]], None]) -> None:

@@ -60,7 +60,7 @@ def _peer(
 
 _PICOWS: Final = ("picows", "msgspec", "uvloop")
 _AIOHTTP: Final = ("aiohttp", "msgspec", "uvloop")
-_CCXT: Final = ("ccxt", "uvloop")
+_CCXT: Final = ("ccxt", "orjson", "uvloop")
 _WEBSOCKETS: Final = ("websockets", "msgspec", "trio")
 
 CONTENDERS: Final = (

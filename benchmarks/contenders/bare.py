@@ -135,7 +135,8 @@ async def _read(task: Task, meter: Meter, take: Callable[[list[MarketDataFrame]]
                 await take(batch)
                 if meter.done.is_set():
                     return
-            buffer = buffer[used:] + bytes(await stream.receive_some(_READ_BYTES))
+            data = bytes(await stream.receive_some(_READ_BYTES))
+            buffer = buffer[used:] + data if used < len(buffer) else data
 
 
 async def _open(task: Task) -> tuple[trio.abc.Stream, bytes]:

@@ -4,38 +4,37 @@ The floor under everything that reads WebSockets in Python; no library, since it
 fragments nor errors.
 """
 
+from struct import Struct
 from typing import Final
 
 _TEXT: Final = 0x81
+_head = Struct("!BBH").unpack_from
 
 
-def scan(buffer: bytes | bytearray) -> tuple[list[memoryview], int]:
+def scan(buffer: bytes) -> tuple[list[bytes], int]:
     """The payloads of all whole frames at the head of a buffer, and how many bytes they take.
 
     Raises:
         ValueError: a frame that is not a whole text message.
     """
-    payloads: list[memoryview] = []
-    view, at, size = memoryview(buffer), 0, len(buffer)
-    add = payloads.append
-    while size - at >= 2:
-        if buffer[at] != _TEXT:
-            raise ValueError(f"expected a text frame, got {buffer[at]:#x}")
-        length = buffer[at + 1]
+    payloads: list[bytes] = []
+    add, at, size = payloads.append, 0, len(buffer)
+    last = size - 4
+    while at <= last:
+        first, length, medium = _head(buffer, at)
+        if first != _TEXT:
+            raise ValueError(f"expected a text frame, got {first:#x}")
         start = at + 2
         if length == 126:
-            if size - at < 4:
-                break
-            length = buffer[at + 2] << 8 | buffer[at + 3]
-            start = at + 4
+            start, length = at + 4, medium
         elif length == 127:
             if size - at < 10:
                 break
-            length = int.from_bytes(view[at + 2 : at + 10], "big")
+            length = int.from_bytes(buffer[at + 2 : at + 10], "big")
             start = at + 10
         end = start + length
         if end > size:
             break
-        add(view[start:end])
+        add(buffer[start:end])
         at = end
     return payloads, at

@@ -125,16 +125,24 @@ class _WireConnection:
             await trio.lowlevel.checkpoint()
             return self._portion(self._early)
         while self._codec.end is None:
-            try:
-                data = await self._stream.receive(self._receive_bytes)
-            except _GONE:
-                data = b""
-            messages = self._enter(data)
-            self._receive_bytes = _next_size(self._receive_bytes, len(data), len(messages))
+            if self._codec.has_more:
+                await trio.lowlevel.checkpoint()
+                messages = self._enter_more()
+            else:
+                messages = await self._read()
             if messages:
                 return self._portion(messages)
         await self._say_last_word()
         raise self._why()
+
+    async def _read(self) -> list[bytes]:
+        try:
+            data = await self._stream.receive(self._receive_bytes)
+        except _GONE:
+            data = b""
+        messages = self._enter(data)
+        self._receive_bytes = _next_size(self._receive_bytes, len(data), len(messages))
+        return messages
 
     def _portion(self, messages: list[bytes]) -> list[bytes]:
         """As many as are handed over at once; the others are kept for the next call."""
@@ -172,9 +180,12 @@ class _WireConnection:
         await self._stream.wait_writable()
 
     def _enter(self, data: bytes) -> list[bytes]:
-        if not data:
-            self._codec.receive_eof()
-            return []
+        if data:
+            return self._enter_more(data)
+        self._codec.receive_eof()
+        return []
+
+    def _enter_more(self, data: bytes = b"") -> list[bytes]:
         messages = self._codec.receive_data(data)
         if self._codec.has_to_send:
             self._due.set()

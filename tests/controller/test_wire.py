@@ -14,7 +14,7 @@ from gapless.controller.errors import LinkError
 from gapless.controller.transports import WireTransport
 from gapless.simulator.network import VirtualNetwork
 from tests.controller.wire_peer import Line, peer
-from tests.controller.wire_pieces import CLOSE, PING, TEXT, frame
+from tests.controller.wire_pieces import CLOSE, CONT, PING, PONG, TEXT, frame
 
 SIZE_MAX = 100_000
 
@@ -152,6 +152,30 @@ async def test_pings_hold_up_nothing_and_the_latest_is_answered(autojump_clock: 
         assert pongs == sorted(pongs)
         assert len(pongs) < 60, "what fits into the buffers, and one more"
         assert pongs[-1] == 999
+
+
+@pytest.mark.parametrize("empty", [frame(PING, b""), frame(PONG, b""), frame(CONT, b"", flags=0)])
+async def test_a_flood_of_empty_frames_leaves_others_their_turn(empty: bytes, autojump_clock: MockClock) -> None:
+    """A read of 64 KiB holds 32,000 of them: half a second in which nobody could leave."""
+    turns = 0
+
+    async def flood(line: Line) -> None:
+        begin = frame(TEXT, b"", flags=0) if empty[0] == CONT else b""
+        await line.accept(begin + empty * 10_000 + frame(CONT if begin else TEXT, b"at last"))
+        await trio.sleep(100)
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    transport = WireTransport(message_size_max=SIZE_MAX)
+    async with peer(flood) as url, transport.connect(url) as connection, trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        assert await connection.receive() == [b"at last"]
+        nursery.cancel_scope.cancel()
+    assert turns >= 20
 
 
 async def test_a_message_that_waits_for_room_does_not_hold_up_reading(autojump_clock: MockClock) -> None:

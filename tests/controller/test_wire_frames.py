@@ -10,7 +10,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from gapless.controller.transports.wire_frames import FrameCodec
-from tests.controller.wire_differential import open_protocol, tally, unmasked
+from tests.controller.wire_differential import all_of, open_protocol, tally, unmasked
 from tests.controller.wire_pieces import (
     BINARY,
     CLOSE,
@@ -152,9 +152,21 @@ def test_a_fault_is_known_by_the_first_bytes_that_show_it(shown: bytes, code: in
 def test_of_a_flood_of_pings_the_latest_is_answered() -> None:
     reader = codec()
     flood = b"".join(frame(PING, struct.pack("!I", number)) for number in range(5_000))
-    assert reader.receive_data(flood) == []
+    assert all_of(reader, flood) == []
     assert unmasked(reader.take_to_send()) == (PONG, struct.pack("!I", 4_999))
     assert reader.take_to_send() == b""
+
+
+def test_a_call_gives_the_parser_so_many_frames_and_goes_on_from_there() -> None:
+    reader = codec()
+    pieces = [frame(TEXT, b"first"), *[frame(PING, b"")] * 1_000, frame(TEXT, b"last"), frame(CLOSE, b"")]
+    calls = [reader.receive_data(b"".join(pieces))]
+    while reader.has_more:
+        assert reader.end is None
+        calls.append(reader.receive_data(b""))
+    assert [message for call in calls for message in call] == [b"first", b"last"]
+    assert 4 <= len(calls) <= 5
+    assert reader.end is not None
 
 
 @pytest.mark.parametrize(
@@ -168,11 +180,11 @@ def test_of_a_flood_of_pings_the_latest_is_answered() -> None:
 )
 def test_what_never_becomes_a_message_takes_no_memory(endless: bytes) -> None:
     reader = codec()
-    reader.receive_data(frame(TEXT, b"", flags=0) + endless)
+    all_of(reader, frame(TEXT, b"", flags=0) + endless)
     tracemalloc.start()
     try:
         for _ in range(6):
-            assert reader.receive_data(endless) == []
+            assert all_of(reader, endless) == []
         # A pointer for each frame would be 48 kB.
         assert tracemalloc.get_traced_memory()[0] < 30_000
     finally:

@@ -27,6 +27,7 @@ class Heard:
         perhaps: whether one of them may be news, or answers a subscription: what may restart a window. A message that
             is sent again and again is none.
         doubtful: whether one of them looks like market data, and nobody can say of which id.
+        leads: whether no older socket is open: what a successor in waiting says is no word of the one it is to follow.
     """
 
     epoch: str
@@ -35,6 +36,7 @@ class Heard:
     streams: tuple[tuple[str, str], ...]
     perhaps: bool
     doubtful: bool
+    leads: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,6 +76,8 @@ class TappedTransport:
         self._inner = inner
         self._watches = watches
         self._refused = refused
+        self._open: list[object] = []
+        """A mark for each socket that is open, the oldest first."""
 
     def connect(self, url: str) -> AbstractAsyncContextManager[Connection]:
         """Dial through the transport within."""
@@ -88,11 +90,13 @@ class TappedTransport:
         is_open = False
         try:
             async with self._inner.connect(url) as connection:
-                is_open = True
+                is_open, mark = True, object()
+                self._open.append(mark)
                 watches.opened(trio.current_time())
                 try:
-                    yield _Tapped(watches, connection)
+                    yield _Tapped(watches, connection, lambda: self._open[0] is mark)
                 finally:
+                    self._open.remove(mark)
                     watches.closed(trio.current_time())
         except LinkError:
             wait_s = None if is_open else self._refused()
@@ -126,9 +130,10 @@ class _Shown:
 class _Tapped:
     """A connection whose frames are looked at before they are handed on."""
 
-    def __init__(self, watches: Watches, inner: Connection) -> None:
+    def __init__(self, watches: Watches, inner: Connection, leads: Callable[[], bool]) -> None:
         self._watches = watches
         self._inner = inner
+        self._leads = leads
         self._epoch = "-"
         self._sent_at: dict[str, float] = {}
         """Request id of a SUBSCRIBE -> when it was sent."""
@@ -180,6 +185,7 @@ class _Tapped:
             streams=tuple(streams),
             perhaps=perhaps,
             doubtful=doubtful,
+            leads=self._leads(),
         )
         self._watches.heard(now, heard)
 

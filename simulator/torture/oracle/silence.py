@@ -82,7 +82,9 @@ class NoFalseSilence(Watch):
         self._frame_at = float("-inf")
 
     def heard(self, now: float, heard: Heard) -> None:
-        """Note when."""
+        """Note when, of the socket that is in use."""
+        if not heard.leads:
+            return
         self._frame_at = now
         if heard.streams:
             self._data_at = now

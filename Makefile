@@ -8,6 +8,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 UV     := $(shell command -v uv 2>/dev/null)
 STAMP  := $(VENV)/.installed
+# Half as many again as processors: tests of real sockets and processes mostly wait.
+WORKERS = $(shell $(BIN)/python -c 'import os; print(3 * (os.cpu_count() or 1) // 2)')
 
 .PHONY: help setup demo test torture browser long prove lint types mypy pyright packaging check diagrams clean
 .PHONY: bench bench-quick bench-peers
@@ -32,7 +34,7 @@ demo: $(STAMP)  ## watch a feed go silent, fall back to REST, reconnect and come
 	$(BIN)/gapless demo
 
 test: $(STAMP)  ## the test suite, on every processor
-	$(BIN)/python -m pytest -q -n auto --dist worksteal
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 torture: $(STAMP)  ## a hundred worlds in which everything goes wrong, every planted bug, the same bytes twice, the exhaustive search
 	$(BIN)/python -m pytest -q -m torture -n auto --dist worksteal tests/torture tests/exhaustive

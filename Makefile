@@ -11,7 +11,7 @@ STAMP  := $(VENV)/.installed
 # Half as many again as processors: tests of real sockets and processes mostly wait.
 WORKERS = $(shell $(BIN)/python -c 'import os; print(3 * (os.cpu_count() or 1) // 2)')
 
-.PHONY: help setup demo test torture browser long prove lint types mypy pyright packaging check diagrams clean
+.PHONY: help setup demo test torture browser long whole prove lint types mypy pyright packaging check diagrams clean
 .PHONY: bench bench-quick bench-peers
 
 help:  ## list the targets
@@ -69,7 +69,12 @@ pyright: $(STAMP)
 packaging: $(STAMP)  ## the wheel holds every package, and works outside the checkout
 	$(BIN)/python -m pytest -q -m packaging tests/test_packaging.py
 
-check: lint types test long packaging  ## all that CI runs
+# In one run: what computes fills the gaps of what waits. A thousand real controllers take longer than all the rest.
+whole: $(STAMP)  ## test, torture and browser in one run
+	$(BIN)/python -m pytest -q -rs -m 'not packaging' -n $(WORKERS) --dist worksteal \
+		--deselect 'tests/controller/test_herd.py::test_real_controllers_come_back_like_that[1000]'
+
+check: lint types whole packaging  ## all that CI runs
 
 bench: bench-peers  ## gapless and its peers side by side, for an hour and a half; close everything else first
 	$(BIN)/python -m benchmarks

@@ -53,7 +53,14 @@ async def test_everything_is_delivered_or_reported(overflow: str, ordering: str,
     highest = [0]
     async with (
         world(rate_per_s=0) as w,
-        w.feed(consume=False, overflow=overflow, ordering=ordering, buffer_size=BUFFER) as feed,
+        w.feed(
+            consume=False,
+            overflow=overflow,
+            ordering=ordering,
+            buffer_size=BUFFER,
+            # Half of them on either transport.
+            transport="wire" if ordering == "sequence" else "trio-websocket",
+        ) as feed,
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(read_slowly, feed)

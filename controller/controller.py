@@ -50,9 +50,6 @@ from gapless.states import Activity, Row, State, Trigger
 _HISTORY_LENGTH: Final = 1_000
 """Transitions remembered. Never two attempts within a second: a quarter of an hour of the wildest flapping."""
 
-_CLOSE_S: Final = 0.25
-"""Seconds for closing pooled REST connections; leaving the controller takes at most half a second altogether."""
-
 
 class _Activity(Protocol):
     """What the module of an activity offers."""

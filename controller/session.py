@@ -212,7 +212,7 @@ class Session:
     def _other(self, message: Message, now: float, received_at: float) -> None:
         """What is no market data."""
         if isinstance(message, AccountUpdate):
-            self._runtime.feed.account(message, now=now, received_at=received_at)
+            self._data(message, now, received_at)
         else:
             self._control(message, now)
 

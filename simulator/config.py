@@ -17,27 +17,15 @@ Rate = Annotated[float, Meta(ge=0.0, le=100_000.0)]
 """Per second; above the limit one process could not keep its word."""
 
 
-class SimulatorConfig(Settings, frozen=True, kw_only=True):
-    """Everything about one exchange. The same configuration and seed give the same market and the same failures.
-
-    Raises:
-        SettingsError: a value is not allowed; the message names the field, the value and what is.
-    """
+class ServingConfig(Settings, frozen=True, kw_only=True):
+    """What every exchange is configured by: its market, its failures, and bounds on what a client may take."""
 
     seed: int = 1
-    symbols: tuple[Name, ...] = ("BTC/USD", "ETH/USD")
-    channels: tuple[Name, ...] = ("ticker", "trade")
+    symbols: tuple[Name, ...] = ()
     rate_per_s: Rate = 10.0
-    """Ids issued per second and stream, evenly spaced; 0: only what :meth:`ExchangeSimulator.publish` issues."""
-    account_rate_per_s: Rate = 0.0
-    """Orders and balances changed per second by the generator of account activity; 0: none."""
     history_size: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
     """Ids kept per stream for REST; what lies below is gone."""
     failures: FailuresConfig = FailuresConfig()
-    literal: bool = False
-    """Speak the specification's literal form: no epochs, no marks, REST rows without ids, times alone to ask by."""
-    record: bool = False
-    """Keep every issued message, for a checker: memory without a bound."""
     sessions_max: Positive = 1_000
     """Open connections, handshakes included; more are closed at once."""
     streams_max: Positive = 1_000
@@ -70,14 +58,19 @@ class SimulatorConfig(Settings, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Refuse what a single field cannot tell."""
-        for field in ("symbols", "channels"):
-            names: tuple[str, ...] = getattr(self, field)
-            if not names or len(set(names)) != len(names):
-                raise self.not_allowed(field, "at least one name, none twice")
-        taken = [channel for channel in self.channels if channel in ACCOUNT_CHANNELS]
-        if taken:
-            raise self.not_allowed("channels", f"market channels; {' and '.join(ACCOUNT_CHANNELS)} always exist")
+        self.check_names("symbols")
         self.check_symbols(self.failures)
+
+    def check_names(self, field: str) -> None:
+        """Refuse a field that names nothing, or something twice."""
+        names: tuple[str, ...] = getattr(self, field)
+        if not names or len(set(names)) != len(names):
+            raise self.not_allowed(field, "at least one name, none twice")
+
+    @property
+    def failing_symbols(self) -> tuple[str, ...]:
+        """What failures of single symbols may name."""
+        return self.symbols
 
     def check_symbols(self, failures: FailuresConfig) -> None:
         """Refuse failures of symbols that the exchange does not have: they would never happen.
@@ -85,7 +78,7 @@ class SimulatorConfig(Settings, frozen=True, kw_only=True):
         Raises:
             SettingsError: naming the failure, the symbol and the symbols there are.
         """
-        known = (*self.symbols, ACCOUNT_SYMBOL)
+        known = self.failing_symbols
         for field in msgspec.structs.fields(FailuresConfig):
             symbols: tuple[str, ...] = getattr(getattr(failures, field.name), "symbols", ())
             for symbol in symbols:
@@ -94,3 +87,36 @@ class SimulatorConfig(Settings, frozen=True, kw_only=True):
                         f"FailuresConfig.{field.name}.symbols names {symbol!r}: expected some of {', '.join(known)}",
                         field=f"failures.{field.name}.symbols",
                     )
+
+
+class SimulatorConfig(ServingConfig, frozen=True, kw_only=True):
+    """Everything about one exchange. The same configuration and seed give the same market and the same failures.
+
+    ``rate_per_s``: ids issued per second and stream, evenly spaced; 0: only what :meth:`ExchangeSimulator.publish`
+    issues.
+
+    Raises:
+        SettingsError: a value is not allowed; the message names the field, the value and what is.
+    """
+
+    symbols: tuple[Name, ...] = ("BTC/USD", "ETH/USD")
+    channels: tuple[Name, ...] = ("ticker", "trade")
+    account_rate_per_s: Rate = 0.0
+    """Orders and balances changed per second by the generator of account activity; 0: none."""
+    literal: bool = False
+    """Speak the specification's literal form: no epochs, no marks, REST rows without ids, times alone to ask by."""
+    record: bool = False
+    """Keep every issued message, for a checker: memory without a bound."""
+
+    def check(self) -> None:
+        """Refuse what a single field cannot tell."""
+        self.check_names("channels")
+        taken = [channel for channel in self.channels if channel in ACCOUNT_CHANNELS]
+        if taken:
+            raise self.not_allowed("channels", f"market channels; {' and '.join(ACCOUNT_CHANNELS)} always exist")
+        super().check()
+
+    @property
+    def failing_symbols(self) -> tuple[str, ...]:
+        """The market's, and the one of the accounts."""
+        return (*self.symbols, ACCOUNT_SYMBOL)

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 import trio
 from msgspec import UNSET
 
-from gapless.simulator.exchange import ExchangeSimulator
-from gapless.simulator.fault_line import FaultLine
 from gapless.simulator.messages import (
     Ping,
     Pong,
@@ -26,47 +24,41 @@ from gapless.simulator.messages import (
     encode,
 )
 from gapless.simulator.records import SubscriptionRecord
+from gapless.simulator.reference import ReferenceExchange
 from gapless.simulator.rejections import rejected
+from gapless.simulator.served import Conversation
 from gapless.simulator.session import Session
 
 
-def welcome(exchange: ExchangeSimulator, session_id: str, scope: trio.CancelScope) -> Session:
-    """Begin a session on an accepted connection: WELCOME is queued first. Cancelling ``scope`` ends it."""
-    connection = exchange.hub.number_connection(session_id)
-    session = Session(
-        session_id=session_id,
-        connection=connection,
-        scope=scope,
-        line=FaultLine(exchange.failures, session_id, f"{exchange.config.seed}/{session_id}/{connection}"),
-        queue_max=exchange.config.outbound_queue_max,
-        send_timeout_s=exchange.config.send_timeout_s,
-    )
-    exchange.hub.join(session)
-    epoch = UNSET if exchange.config.literal else exchange.epoch
-    greeting = Welcome(session_id=session_id, epoch=epoch, server_time=exchange.server_time())
-    session.send(encode(greeting))
-    return session
+class Dialog(Conversation):
+    """One connection to the reference exchange, in its own protocol."""
+
+    def __init__(self, exchange: ReferenceExchange, session: Session) -> None:
+        self._exchange = exchange
+        self._session = session
+
+    def begin(self) -> None:
+        """WELCOME."""
+        epoch = UNSET if self._exchange.config.literal else self._exchange.epoch
+        server_time = self._exchange.server_time()
+        self._session.send(encode(Welcome(session_id=self._session.session_id, epoch=epoch, server_time=server_time)))
+
+    def receive(self, text: str | bytes) -> None:
+        """SUBSCRIBE, UNSUBSCRIBE and PING."""
+        exchange, session = self._exchange, self._session
+        if session.is_cut:
+            return  # It may belong to an epoch that is over; nothing said now would be heard.
+        message = decode_client_message(text)
+        match message:
+            case Ping(request_id=request_id):
+                session.send(encode(Pong(request_id=request_id, server_time=exchange.server_time())))
+            case Subscribe(streams=streams, request_id=request_id):
+                _subscribe(exchange, session, _each_once(streams), request_id)
+            case _:
+                _unsubscribe(exchange, session, _each_once(message.streams), message.request_id)
 
 
-def receive(exchange: ExchangeSimulator, session: Session, text: str | bytes) -> None:
-    """Do what one message asks for.
-
-    Raises:
-        MalformedMessageError: it asks for nothing this protocol knows; nothing was done.
-    """
-    if session.is_cut:
-        return  # It may belong to an epoch that is over; nothing said now would be heard.
-    message = decode_client_message(text)
-    match message:
-        case Ping(request_id=request_id):
-            session.send(encode(Pong(request_id=request_id, server_time=exchange.server_time())))
-        case Subscribe(streams=streams, request_id=request_id):
-            _subscribe(exchange, session, _each_once(streams), request_id)
-        case _:
-            _unsubscribe(exchange, session, _each_once(message.streams), message.request_id)
-
-
-def _subscribe(exchange: ExchangeSimulator, session: Session, keys: list[StreamKey], request_id: RequestId) -> None:
+def _subscribe(exchange: ReferenceExchange, session: Session, keys: list[StreamKey], request_id: RequestId) -> None:
     accepted: list[StreamMark] = []
     refused: dict[tuple[str, str], list[StreamKey]] = {}
     wanted = [key for key in keys if key not in session.marks and exchange.refusal(key) is None]
@@ -84,12 +76,12 @@ def _subscribe(exchange: ExchangeSimulator, session: Session, keys: list[StreamK
     _reject(session, refused, request_id)
 
 
-def _marked(exchange: ExchangeSimulator, key: StreamKey, mark: int) -> StreamMark:
+def _marked(exchange: ReferenceExchange, key: StreamKey, mark: int) -> StreamMark:
     """A stream in an acknowledgement; the literal form names no mark."""
     return StreamMark(key.channel, key.symbol, UNSET if exchange.config.literal else mark)
 
 
-def _mark(exchange: ExchangeSimulator, session: Session, key: StreamKey) -> int:
+def _mark(exchange: ReferenceExchange, session: Session, key: StreamKey) -> int:
     """Subscribe a stream and return the last id issued before; one that is subscribed already keeps its mark."""
     if key not in session.marks:
         mark = exchange.last_id(key.channel, key.symbol)
@@ -106,7 +98,7 @@ def _mark(exchange: ExchangeSimulator, session: Session, key: StreamKey) -> int:
     return session.marks[key]
 
 
-def _unsubscribe(exchange: ExchangeSimulator, session: Session, keys: list[StreamKey], request_id: RequestId) -> None:
+def _unsubscribe(exchange: ReferenceExchange, session: Session, keys: list[StreamKey], request_id: RequestId) -> None:
     ended: list[StreamMark] = []
     refused: dict[tuple[str, str], list[StreamKey]] = {}
     for key in keys:

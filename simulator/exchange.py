@@ -6,22 +6,21 @@ Methods by kind: what it is, the market, accounts, operations, and what its serv
 
 import math
 import time
-from collections import Counter, deque
 from collections.abc import Callable
 from itertools import product
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 import trio
 from loguru import logger
+from starlette.types import ASGIApp
 
 from gapless.simulator.accounts import Accounts
 from gapless.simulator.activity import AccountActivity
 from gapless.simulator.config import SimulatorConfig
-from gapless.simulator.failure_modes import ClockSkewMode, EvictedMode, FailureMode, Mode
-from gapless.simulator.failures import KINDS, OF_ALL_SESSIONS, FailureControl
+from gapless.simulator.dialog import Dialog
+from gapless.simulator.failure_modes import EvictedMode
 from gapless.simulator.generator import RandomWalk, steadily
-from gapless.simulator.hub import Hub
 from gapless.simulator.market import LIMIT_MAX, Market, Page, Query
 from gapless.simulator.messages import (
     Balance,
@@ -33,23 +32,20 @@ from gapless.simulator.messages import (
     encode,
     rfc3339,
 )
-from gapless.simulator.records import (
-    HandshakeRecord,
-    IssuedLog,
-    RequestRecord,
-    SubscriptionRecord,
-    handshake_log,
-    request_log,
-    subscription_log,
-)
-from gapless.simulator.scheduled_restart import EVERYBODY, restart_as_configured
-from gapless.simulator.seams import Cut
+from gapless.simulator.records import IssuedLog
+from gapless.simulator.reference import ReferenceExchange
+from gapless.simulator.rest import REFERENCE_FORM, rest_app
+from gapless.simulator.scheduled_restart import restart_as_configured
+from gapless.simulator.seams import Cut, RestForm
+from gapless.simulator.served import Caller, Conversation, Visit
+from gapless.simulator.session import Session
 
+PATH = "/ws"
 GOODBYE_MAX_S = 1.0
 """How long a session has to take its GOODBYE before it is cut off."""
 
 
-class ExchangeSimulator:
+class ExchangeSimulator(ReferenceExchange):
     """One exchange. Serve it with :func:`serve_exchange`; drive it from the same trio run.
 
     Args:
@@ -58,29 +54,21 @@ class ExchangeSimulator:
     """
 
     def __init__(self, config: SimulatorConfig | None = None, wall_clock: Callable[[], float] | None = None) -> None:
-        self.config = config or SimulatorConfig()
-        self.failures = FailureControl(self.config.failures)
+        super().__init__(config or SimulatorConfig(), wall_clock or time.time)
         self.issued = IssuedLog(record=self.config.record)
         """Which ids were issued, per epoch and stream."""
-        self.subscriptions: deque[SubscriptionRecord] = subscription_log()
-        """Every accepted subscription, oldest first, bounded; a repeated SUBSCRIBE is not one."""
-        self.handshakes: deque[HandshakeRecord] = handshake_log()
-        """Every attempt to open a WebSocket, oldest first, bounded; noted when its outcome is known."""
-        self.requests: deque[RequestRecord] = request_log()
-        """Every REST request answered, oldest first, bounded; the control API's too."""
-        self.ignored = 0
-        """Messages of clients that were not understood."""
-        self.hub = Hub()
-        self._wall_clock = wall_clock or time.time
         self._walks = {symbol: RandomWalk(self.config.seed, symbol) for symbol in self.config.symbols}
         self._keys = tuple(StreamKey(*pair) for pair in product(self.config.channels, self.config.symbols))
         self._accounts = Accounts(now=self.server_time, push=self._push)
         self._epochs_begun = 0
         self._market = self._begin_epoch()
-        self._up_at = -math.inf
-        self._restarted = trio.Event()
 
     # --- what it is -------------------------------------------------------------------------------------------------
+
+    @property
+    def config(self) -> SimulatorConfig:
+        """Everything about it."""
+        return cast("SimulatorConfig", self._settings)
 
     @property
     def epoch(self) -> str:
@@ -88,34 +76,18 @@ class ExchangeSimulator:
         return self._market.epoch
 
     @property
-    def injected(self) -> Counter[str]:
-        """How often each kind of failure happened: a connection gone silent, a message dropped, a request refused."""
-        return self.failures.injected
+    def rest_form(self) -> RestForm:
+        """The protocol's."""
+        return REFERENCE_FORM
 
     @property
-    def is_down(self) -> bool:
-        """Whether it is in the downtime of a restart."""
-        return trio.current_time() < self._up_at
-
-    def now(self) -> float:
-        """The exchange's wall clock, unix seconds."""
-        return self._wall_clock()
+    def ws_path(self) -> str:
+        """The protocol's."""
+        return PATH
 
     def server_time(self) -> str:
         """What the exchange takes for the time, RFC 3339."""
-        return rfc3339(self._wall_clock() + self._skew_s())
-
-    def _skew_s(self) -> float:
-        rule = self.failures.rule("clock_skew")
-        if rule is None or not trio.lowlevel.in_trio_run():
-            return 0.0
-        now = trio.current_time()
-        if not rule.holds(now):
-            return 0.0
-        if not rule.has_acted(EVERYBODY):
-            rule.act(EVERYBODY, "from now on")
-        mode = rule.mode(ClockSkewMode)
-        return mode.offset_s + mode.drift * (now - rule.since(now))
+        return rfc3339(self.clock.shown_s())
 
     # --- the market -------------------------------------------------------------------------------------------------
 
@@ -251,11 +223,8 @@ class ExchangeSimulator:
         left = self.epoch
         self._market = self._begin_epoch()
         self._accounts.restart()
-        self._up_at = trio.current_time() + downtime_s
         logger.info("restart: {} is over, {} begins, {} sockets drop", left, self.epoch, self.hub.sockets)
-        self.hub.drop_all()
-        self._restarted.set()
-        self._restarted = trio.Event()
+        self.drop_for(downtime_s)
         return self.epoch
 
     def goodbye(self, reason: str, retry_after_s: float = 0.0, session_id: str | None = None) -> int:
@@ -268,42 +237,22 @@ class ExchangeSimulator:
             session.cut_by(trio.current_time() + GOODBYE_MAX_S)
         return len(sessions)
 
-    def disconnect(self, session_id: str | None = None) -> int:
-        """Drop the sockets of all sessions, or one, without a word. Returns how many."""
-        sessions = self.hub.of(session_id)
-        for session in sessions:
-            session.cut("disconnected by the exchange")
-        return len(sessions)
-
-    def go_silent(self, session_id: str | None = None, *, connections: int | None = 1) -> None:
-        """From now on the connection of one session, or of each, says nothing; TCP stays open.
-
-        Args:
-            session_id: whose; None: everybody's, whatever was set for single sessions.
-            connections: the one that is open and the next to come, so many in all; None: all to come.
-        """
-        if session_id is None:
-            for each in self.failures.session_ids:
-                self.failures.switch("silent_connection", None, each)
-        silent = FailureMode(enabled=True, after_messages=0, count=connections)
-        self.failures.switch("silent_connection", silent, session_id)
-
-    def behave(self, session_id: str | None = None) -> None:
-        """Switch every failure off, of one session or of all.
-
-        What holds for all sessions then no longer holds for this one, except what concerns the exchange as a whole: a
-        restart, a clock that is off.
-        """
-        if session_id is None:
-            self.failures.clear()
-            return
-        own, of_all = self.failures.get(session_id), self.failures.get()
-        for kind in KINDS:
-            mode: Mode | None = getattr(of_all, kind)
-            if kind not in OF_ALL_SESSIONS and (mode is not None or getattr(own, kind) is not None):
-                self.failures.switch(kind, None if mode is None else type(mode)(), session_id)
-
     # --- what its servers call --------------------------------------------------------------------------------------
+
+    def admit(self, caller: Caller) -> Visit:
+        """Whoever asks for the right path; a client that brings no session id is given one."""
+        session_id = caller.asked("session_id") or self.hub.name_session()
+        if caller.path != PATH:
+            return Visit(session_id=session_id, status=404, message=f"expected {PATH}, got {caller.path}")
+        return Visit(session_id=session_id)
+
+    def converse(self, session: Session, caller: Caller) -> Conversation:  # noqa: ARG002
+        """In the reference protocol."""
+        return Dialog(self, session)
+
+    def rest_app(self) -> ASGIApp:
+        """Prices, orders, balance, and the control API."""
+        return rest_app(self)
 
     async def run(self) -> None:
         """Generate market data and account activity, and restart as the failures say, for ever."""
@@ -316,18 +265,9 @@ class ExchangeSimulator:
                 activity = AccountActivity(self.config.seed, self.config.symbols, self._accounts)
                 nursery.start_soon(steadily, self.config.account_rate_per_s, activity.act, self.wait_up)
 
-    async def wait_restart(self) -> None:
-        """Return after the next :meth:`restart`."""
-        await self._restarted.wait()
-
-    async def wait_up(self) -> None:
-        """Return when it is not, or no longer, down."""
-        while self.is_down:  # noqa: ASYNC110 (another restart may have moved the end)
-            await trio.sleep_until(self._up_at)
-
     def _begin_epoch(self) -> Market:
         self._epochs_begun += 1
-        epoch = f"e-{round(self._wall_clock() * 1000)}-{self._epochs_begun}"
+        epoch = f"e-{round(self.now() * 1000)}-{self._epochs_begun}"
         self.issued.begin(epoch)
         return Market(epoch, self._keys, self.config.history_size)
 

@@ -8,41 +8,60 @@ import msgspec
 
 from gapless.simulator.failure_modes import CorruptMode, WrongTypesMode
 from gapless.simulator.failures import Rule
-from gapless.simulator.messages import Frame
+from gapless.simulator.messages import FieldNames, Frame
 from gapless.simulator.seams import Outgoing
 from gapless.simulator.strategies import Selecting
 
 _JUMP: Final = 10**12
 """How far an id jumps: no stream gets there."""
 
-CORRUPT: Final[Mapping[str, Callable[[str, int], str]]] = {
-    "truncated": lambda text, _: text[: len(text) // 2],
-    "not_json": lambda _text, _: "<html><body>502 Bad Gateway</body></html>",
-    "empty": lambda _text, _: "",
-    "array": lambda text, _: f"[{text}]",
-    "scalar": lambda _text, _: "42",
-    "brackets": lambda _text, _: "[" * 10_000,
-    "surrogate": lambda text, _: text.replace('"symbol":"', '"symbol":"\\ud800', 1),
-    "huge": lambda text, size: text[:-1] + ',"padding":"' + "x" * size + '"}',
+CORRUPT: Final[Mapping[str, Callable[[Frame, int], str]]] = {
+    "truncated": lambda frame, _: frame.text[: len(frame.text) // 2],
+    "not_json": lambda _frame, _: "<html><body>502 Bad Gateway</body></html>",
+    "empty": lambda _frame, _: "",
+    "array": lambda frame, _: f"[{frame.text}]",
+    "scalar": lambda _frame, _: "42",
+    "brackets": lambda _frame, _: "[" * 10_000,
+    "surrogate": lambda frame, _: frame.text.replace(
+        f'"{frame.fields.symbol}":"', f'"{frame.fields.symbol}":"\\ud800', 1
+    ),
+    "huge": lambda frame, size: frame.text[:-1] + ',"padding":"' + "x" * size + '"}',
 }
-"""Each way to spoil a frame: from its text and the size in bytes of a huge one."""
+"""Each way to spoil a frame: from the frame and the size in bytes of a huge one."""
 
 Fields = dict[str, Any]
 
-WRONG_TYPES: Final[Mapping[str, Callable[[Fields], Fields]]] = {
-    "id_text": lambda fields: fields | {"sequence_id": str(fields.get("sequence_id"))},
-    "id_fraction": lambda fields: fields | {"sequence_id": 0.5},
-    "id_negative": lambda fields: fields | {"sequence_id": -1},
-    "id_jump": lambda fields: fields | {"sequence_id": fields.get("sequence_id", 0) + _JUMP},
-    "id_backwards": lambda fields: fields | {"sequence_id": max(1, fields.get("sequence_id", 0) // 2)},
-    "price_text": lambda fields: fields | {"price": "cheap"},
-    "price_null": lambda fields: fields | {"price": None},
-    "price_missing": lambda fields: {name: value for name, value in fields.items() if name != "price"},
-    "symbol_number": lambda fields: fields | {"symbol": 7},
-    "type_missing": lambda fields: {name: value for name, value in fields.items() if name != "type"},
-    "type_unknown": lambda fields: fields | {"type": "ORDER_BOOK"},
+WRONG_TYPES: Final[Mapping[str, Callable[[Fields, FieldNames], Fields]]] = {
+    "id_text": lambda fields, name: fields | {name.id: str(fields.get(name.id))},
+    "id_fraction": lambda fields, name: fields | {name.id: 0.5},
+    "id_negative": lambda fields, name: fields | {name.id: -1},
+    "id_jump": lambda fields, name: fields | {name.id: fields.get(name.id, 0) + _JUMP},
+    "id_backwards": lambda fields, name: fields | {name.id: max(1, fields.get(name.id, 0) // 2)},
+    "price_text": lambda fields, name: fields | {name.price: "cheap"},
+    "price_null": lambda fields, name: fields | {name.price: None},
+    "price_missing": lambda fields, name: _without(fields, name.price),
+    "symbol_number": lambda fields, name: fields | {name.symbol: 7},
+    "type_missing": lambda fields, name: _without(fields, name.type),
+    "type_unknown": lambda fields, name: fields | {name.type: "ORDER_BOOK"},
 }
-"""Each way to spoil a message's fields."""
+"""Each way to spoil a message's fields, whatever they are called."""
+
+
+def _without(fields: Fields, name: str) -> Fields:
+    return {other: value for other, value in fields.items() if other != name}
+
+
+def spoilt(frame: Frame, how: str) -> str:
+    """The frame's text with one of :data:`WRONG_TYPES` in it."""
+    message = msgspec.json.decode(frame.text)
+    if not frame.fields.within:
+        return msgspec.json.encode(WRONG_TYPES[how](message, frame.fields)).decode()
+    parent = message
+    for step in frame.fields.within[:-1]:
+        parent = parent[step]
+    last = frame.fields.within[-1]
+    parent[last] = WRONG_TYPES[how](parent[last], frame.fields)
+    return msgspec.json.encode(message).decode()
 
 
 class Corrupt(Selecting):
@@ -58,7 +77,7 @@ class Corrupt(Selecting):
         """The frame, spoilt in one of the mode's ways."""
         how = self.rng.choice(self._mode.how)
         self.note(frame, how)
-        return (msgspec.structs.replace(frame, text=CORRUPT[how](frame.text, self._mode.huge_bytes)),)
+        return (msgspec.structs.replace(frame, text=CORRUPT[how](frame, self._mode.huge_bytes)),)
 
 
 class WrongTypes(Selecting):
@@ -74,5 +93,4 @@ class WrongTypes(Selecting):
         """The message, with one of the mode's faults."""
         how = self.rng.choice(self._mode.how)
         self.note(frame, how)
-        fields = WRONG_TYPES[how](msgspec.json.decode(frame.text))
-        return (msgspec.structs.replace(frame, text=msgspec.json.encode(fields).decode()),)
+        return (msgspec.structs.replace(frame, text=spoilt(frame, how)),)

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from random import Random
 from typing import ClassVar
 
-import msgspec
-
 from gapless.simulator.failure_modes import DelayMode, FlappingMode, SymbolSilentMode
 from gapless.simulator.failures import Rule
-from gapless.simulator.messages import Frame, StreamKey, Subscribed
+from gapless.simulator.messages import Frame, StreamKey
 from gapless.simulator.seams import Cut, Outgoing, SocketStrategy
 
 
@@ -91,8 +89,7 @@ class SymbolSilent(SocketStrategy):
         return ()
 
     def _begin_anew(self, frame: Frame) -> None:
-        for mark in msgspec.json.decode(frame.text, type=Subscribed).streams:
-            key = StreamKey(mark.channel, mark.symbol)
+        for key in frame.begun:
             self._muted.discard(key)
             self._said.pop(key, None)
 

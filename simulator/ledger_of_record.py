@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.records import SubscriptionRecord
+from gapless.simulator.reference import ReferenceExchange
 
 
 class IssuedStream(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True):
     injected: Mapping[str, int]
 
 
-def issued_by(exchange: ExchangeSimulator) -> Issued:
+def issued_by(exchange: ReferenceExchange) -> Issued:
     """The record of an exchange."""
     log = exchange.issued
     return Issued(

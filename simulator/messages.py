@@ -205,13 +205,33 @@ ServerMessage: TypeAlias = (
 )
 
 
+class FieldNames(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What the fields of a data message are called that a failure may spoil, and where in the message they are."""
+
+    id: str = "sequence_id"
+    price: str = "price"
+    symbol: str = "symbol"
+    type: str = "type"
+    within: tuple[str | int, ...] = ()
+    """The way down to them, such as ``("data",)``, or ``("params", "data", 0)``; empty: they are on top."""
+
+
+REFERENCE_FIELDS = FieldNames()
+
+
 class Frame(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """An encoded message with what a failure strategy needs to choose by. ``stream`` is None unless it is data."""
+    """An encoded message with what a failure strategy needs to choose by. ``stream`` is None unless it is data.
+
+    Whatever the language, ``type`` is what the reference protocol would call it: ``SUBSCRIBED``, ``MARKET_DATA``.
+    """
 
     type: str
     text: str
     stream: StreamKey | None = None
     sequence_id: int = 0
+    fields: FieldNames = REFERENCE_FIELDS
+    begun: tuple[StreamKey, ...] = ()
+    """The streams that an acknowledgement begins."""
 
 
 _encoder = msgspec.json.Encoder()
@@ -219,11 +239,13 @@ _encoder = msgspec.json.Encoder()
 
 def encode(message: ServerMessage, stream: StreamKey | None = None, sequence_id: int = 0) -> Frame:
     """Encode one message. ``stream`` and ``sequence_id`` mark it as data."""
+    begun = (StreamKey(m.channel, m.symbol) for m in message.streams) if isinstance(message, Subscribed) else ()
     return Frame(
         type=str(type(message).__struct_config__.tag),
         text=_encoder.encode(message).decode(),
         stream=stream,
         sequence_id=sequence_id,
+        begun=tuple(begun),
     )
 
 

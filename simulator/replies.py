@@ -1,8 +1,11 @@
 """How REST replies are written: JSON by msgspec, errors in one form."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 
 _encoder = msgspec.json.Encoder()
@@ -38,3 +41,16 @@ def json_reply(body: msgspec.Struct, status: int = 200, headers: Mapping[str, st
 def error_reply(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """An error in the protocol's form."""
     return json_reply(ErrorBody(ErrorDetail(code, message)), status, headers)
+
+
+async def _on_error(_: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        codes = {404: "not_found", 405: "method_not_allowed"}
+        return error_reply(error.status_code, codes.get(error.status_code, "error"), error.detail, error.headers)
+    if isinstance(error, ReplyError):
+        return error_reply(error.status, error.code, str(error))
+    raise error
+
+
+ERROR_HANDLERS: Final = {ReplyError: _on_error, HTTPException: _on_error}
+"""For a starlette app whose errors have the protocol's form."""

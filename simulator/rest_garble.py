@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from gapless.simulator.failure_modes import RestMode, SlowReplyMode, StaleReplyMode, WrongReplyMode
 from gapless.simulator.failures import Rule
 from gapless.simulator.http_asgi import CutReplyError
-from gapless.simulator.seams import RestCall, RestStrategy
+from gapless.simulator.seams import BEHIND, RestCall, RestStrategy
 
 Proceed = Callable[[], Awaitable[Response]]
 _PIECES: Final = 10
@@ -74,6 +74,9 @@ class StaleReply(_Altering):
 
     async def alter(self, call: RestCall, proceed: Proceed) -> Response:
         """The reply of a while ago."""
+        if call.form.lags:
+            call.hints[BEHIND] = self.rule.mode(StaleReplyMode).behind
+            return await proceed()
         reply = await proceed()
         if reply.status_code != 200:
             return reply
@@ -110,7 +113,7 @@ class WrongReply(_Altering):
         """One of the mode's bodies."""
         how = self.rng.choice(self.rule.mode(WrongReplyMode).how)
         kind = "text/html" if how == "html" else "application/json"
-        return Response(WRONG_REPLIES[how], media_type=kind)
+        return Response(call.form.wrong[how], media_type=kind)
 
 
 class _Trickling(Response):

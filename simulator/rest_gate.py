@@ -6,20 +6,20 @@ from random import Random
 from typing import TypeAlias
 
 from loguru import logger
-from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.failures import FailureControl
-from gapless.simulator.hub import SESSION_ID_MAX
 from gapless.simulator.records import RequestRecord
 from gapless.simulator.registry import REST_STRATEGIES
-from gapless.simulator.rest import CONTROL_PREFIX
-from gapless.simulator.seams import RestCall, RestStrategy
+from gapless.simulator.seams import HINTS, RestCall, RestStrategy
+from gapless.simulator.served import Metered, Served
 
 SESSIONS_MAX = 10_000
 """Sessions whose strategies are kept; the one longest unheard of starts with new ones."""
+
+CONTROL_PREFIX = "/api/v1/simulator/"
+"""Paths below it are the simulator's own; no failure touches them, or it could not be switched off."""
 
 Proceed: TypeAlias = Callable[[], Awaitable[Response]]
 
@@ -51,7 +51,7 @@ class RestFaults:
 class RestGate:
     """An ASGI app around the endpoints."""
 
-    def __init__(self, exchange: ExchangeSimulator, endpoints: ASGIApp) -> None:
+    def __init__(self, exchange: Served, endpoints: ASGIApp) -> None:
         self._exchange = exchange
         self._endpoints = endpoints
         self._faults = RestFaults(exchange.failures, exchange.config.seed)
@@ -59,15 +59,23 @@ class RestGate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as the failures have it, and log it."""
         path: str = scope["path"]
-        session_id = Headers(scope=scope).get("x-session-id", "")[:SESSION_ID_MAX]
-        strategies = [] if path.startswith(CONTROL_PREFIX) else self._faults.of(session_id)
-        call = RestCall(method=scope["method"], path=path, session_id=session_id)
+        session_id = self._exchange.session_of(scope)
+        is_control = path.startswith(CONTROL_PREFIX)
+        strategies = [] if is_control else self._faults.of(session_id)
+        call = RestCall(method=scope["method"], path=path, session_id=session_id, form=self._exchange.rest_form)
+        scope[HINTS] = call.hints
+        metered = None if is_control else self._exchange.meter(call, scope)
 
         async def send_and_log(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._log(call, scope, message["status"])
+                if metered is not None:
+                    message = _with_headers(message, metered)
             await send(message)
 
+        if metered is not None and metered.reply is not None:
+            await metered.reply(scope, receive, send_and_log)
+            return
         if not strategies:
             await self._endpoints(scope, receive, send_and_log)
             return
@@ -92,6 +100,11 @@ class RestGate:
         )
         self._exchange.requests.append(record)
         logger.debug("REST: {}", record)
+
+
+def _with_headers(message: Message, metered: Metered) -> Message:
+    added = [(name.lower().encode(), value.encode()) for name, value in metered.headers.items()]
+    return {**message, "headers": [*message["headers"], *added]}
 
 
 def _around(strategy: RestStrategy, call: RestCall, inner: Proceed) -> Proceed:

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from gapless.simulator.failure_modes import RateLimitMode, RestMode, ServerErrorMode
 from gapless.simulator.failures import Rule
-from gapless.simulator.replies import error_reply
 from gapless.simulator.seams import RestCall, RestStrategy
 
 
@@ -28,13 +27,13 @@ class _Answering(RestStrategy):
         if not concerned or not self.rule.may_act(self.session_id, now) or not self.strikes(now):
             return await proceed()
         self.rule.act(self.session_id, f"{call.method} {call.path}")
-        return self.answer(now)
+        return self.answer(call, now)
 
     def strikes(self, now: float) -> bool:  # noqa: ARG002
         """Whether this request is hit."""
         return self.rng.random() < self._mode.probability
 
-    def answer(self, now: float) -> Response:
+    def answer(self, call: RestCall, now: float) -> Response:
         """What is answered."""
         raise NotImplementedError
 
@@ -59,14 +58,14 @@ class RateLimited(_Answering):
         self._requests += 1
         return self._requests > self._limit.rate_limit_per_s
 
-    def answer(self, now: float) -> Response:
+    def answer(self, call: RestCall, now: float) -> Response:
         """The status the mode says, with the seconds to wait unless it keeps them back."""
         retry_after_s = self._limit.retry_after_s
         if retry_after_s is not None and self._limit.rate_limit_per_s is not None:
             retry_after_s = max(retry_after_s, ceil(self._window_began + 1.0 - now))
         headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
         code = "rate_limited" if self._limit.status == 429 else "banned"
-        return error_reply(self._limit.status, code, "too many requests", headers)
+        return call.form.error(self._limit.status, code, "too many requests", headers)
 
 
 class ServerError(_Answering):
@@ -74,6 +73,7 @@ class ServerError(_Answering):
 
     kind: ClassVar[str] = "server_error"
 
-    def answer(self, now: float) -> Response:  # noqa: ARG002
+    def answer(self, call: RestCall, now: float) -> Response:  # noqa: ARG002
         """The status the mode says."""
-        return error_reply(self.rule.mode(ServerErrorMode).status, "server_error", "the exchange has a problem")
+        status = self.rule.mode(ServerErrorMode).status
+        return call.form.error(status, "server_error", "the exchange has a problem", {})

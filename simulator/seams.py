@@ -9,7 +9,7 @@ What takes hold elsewhere has a module of its own: :mod:`rejections`, :mod:`ping
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum, unique
 from random import Random
 from typing import ClassVar, TypeAlias
@@ -88,12 +88,33 @@ class HandshakeStrategy(ABC):
         """How an attempt fails on which the rule acts."""
 
 
+class RestForm(msgspec.Struct, frozen=True, kw_only=True):
+    """How an exchange writes what a failure answers in its place."""
+
+    error: Callable[[int, str, str, Mapping[str, str]], Response]
+    """An error reply from its status, a code, a message, and headers such as ``Retry-After``."""
+    wrong: Mapping[str, str]
+    """Bodies that no client can use, by the ways of ``WrongReplyMode``."""
+    lags: bool = False
+    """Whether its endpoints themselves leave out as many of the last ids as :attr:`RestCall.hints` says."""
+
+
+BEHIND = "behind"
+"""The hint that a reply is to end so many ids ago."""
+
+
 class RestCall(msgspec.Struct, frozen=True, kw_only=True):
     """One REST request, as a strategy sees it."""
 
     method: str
     path: str
     session_id: str
+    form: RestForm
+    hints: dict[str, int] = {}
+    """What a strategy tells the endpoint; it finds them in the ASGI scope, under :data:`HINTS`."""
+
+
+HINTS = "gapless.hints"
 
 
 class RestStrategy(ABC):

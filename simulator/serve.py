@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import trio
 from loguru import logger
 
-from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.http_server import HttpServer
-from gapless.simulator.rest import rest_app
 from gapless.simulator.rest_gate import RestGate
-from gapless.simulator.ws_server import PATH, WebSocketServer
+from gapless.simulator.served import Served
+from gapless.simulator.ws_server import WebSocketServer
 
 REBIND_MAX_S = 5.0
 """How long a port is tried again after a downtime; on a real machine someone else may hold it for a moment."""
@@ -29,7 +28,7 @@ class Endpoints:
 
 @asynccontextmanager
 async def serve_exchange(
-    exchange: ExchangeSimulator, host: str = "127.0.0.1", ws_port: int = 0, rest_port: int = 0
+    exchange: Served, host: str = "127.0.0.1", ws_port: int = 0, rest_port: int = 0
 ) -> AsyncIterator[Endpoints]:
     """Serve ``exchange`` and run its market; port 0 takes a free one. Leaving the block ends every task and socket.
 
@@ -37,7 +36,7 @@ async def serve_exchange(
         OSError: a port cannot be had, or ``host`` is not a name.
     """
     web_sockets = WebSocketServer(exchange)
-    rest = HttpServer(RestGate(exchange, rest_app(exchange)))
+    rest = HttpServer(RestGate(exchange, exchange.rest_app()))
     async with trio.open_nursery() as nursery:
         ws = _Port(exchange, web_sockets.handle, lambda: None)
         api = _Port(exchange, rest.handle, rest.drop_all)
@@ -45,7 +44,7 @@ async def serve_exchange(
         bound_rest: int = await nursery.start(api.serve, host, rest_port)
         nursery.start_soon(exchange.run)
         at = f"[{host}]" if ":" in host else host
-        endpoints = Endpoints(ws_url=f"ws://{at}:{bound_ws}{PATH}", rest_url=f"http://{at}:{bound_rest}")
+        endpoints = Endpoints(ws_url=f"ws://{at}:{bound_ws}{exchange.ws_path}", rest_url=f"http://{at}:{bound_rest}")
         logger.info("the exchange is served at {} and {}", endpoints.ws_url, endpoints.rest_url)
         yield endpoints
         nursery.cancel_scope.cancel()
@@ -56,7 +55,7 @@ class _Port:
 
     def __init__(
         self,
-        exchange: ExchangeSimulator,
+        exchange: Served,
         handle: Callable[[trio.SocketStream], Awaitable[None]],
         drop_all: Callable[[], None],
     ) -> None:

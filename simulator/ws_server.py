@@ -5,24 +5,21 @@ or lose a cancellation. So every wait has a scope of this module, and a connecti
 closing its stream forcefully, never by a close handshake.
 """
 
-from urllib.parse import parse_qs
-
 import trio
 from loguru import logger
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, WebSocketRequest, wrap_server_stream
 from wsproto.utilities import ProtocolError
 
-from gapless.simulator.dialog import receive, welcome
-from gapless.simulator.exchange import ExchangeSimulator
+from gapless.simulator.fault_line import FaultLine
 from gapless.simulator.handshakes import refusal
 from gapless.simulator.hub import SESSION_ID_MAX
 from gapless.simulator.messages import MalformedMessageError
 from gapless.simulator.ping_flood import PingFlood
 from gapless.simulator.records import HandshakeOutcome, HandshakeRecord
 from gapless.simulator.seams import How, Refusal
+from gapless.simulator.served import Caller, Conversation, Served
 from gapless.simulator.session import Session
 
-PATH = "/ws"
 INBOUND_QUEUE = 64
 """Messages of a client buffered by trio-websocket; they are handled without waiting, so this is only for bursts."""
 RECEIVE_BYTES = 65_536
@@ -36,7 +33,7 @@ STALL_MAX_S = 600.0
 class WebSocketServer:
     """Makes sessions of one exchange out of TCP connections."""
 
-    def __init__(self, exchange: ExchangeSimulator) -> None:
+    def __init__(self, exchange: Served) -> None:
         self._exchange = exchange
 
     async def handle(self, stream: trio.SocketStream) -> None:
@@ -59,7 +56,7 @@ class WebSocketServer:
         async with trio.open_nursery() as nursery:
             request = await self._await_request(nursery, stream)
             if request is not None:
-                await self._answer(request, scope)
+                await self._answer(request, _caller(request, stream), scope)
             nursery.cancel_scope.cancel()
 
     async def _await_request(self, nursery: trio.Nursery, stream: trio.SocketStream) -> WebSocketRequest | None:
@@ -75,13 +72,13 @@ class WebSocketServer:
         logger.info("a connection is closed: no handshake within {} s", config.handshake_timeout_s)
         return None
 
-    async def _answer(self, request: WebSocketRequest, scope: trio.CancelScope) -> None:
+    async def _answer(self, request: WebSocketRequest, caller: Caller, scope: trio.CancelScope) -> None:
         came_at = self._exchange.now()
-        path, _, query = request.path.partition("?")
-        session_id = parse_qs(query).get("session_id", [""])[0] or self._exchange.hub.name_session()
-        if path != PATH:
-            self._note(came_at, session_id[:SESSION_ID_MAX], "rejected", 404)
-            await self._reject(request, 404, f"expected {PATH}, got {path}")
+        visit = self._exchange.admit(caller)
+        session_id = visit.session_id
+        if visit.status is not None:
+            self._note(came_at, session_id[:SESSION_ID_MAX], "rejected", visit.status, visit.retry_after_s)
+            await self._reject(request, visit.status, visit.message, visit.retry_after_s)
             return
         if len(session_id) > SESSION_ID_MAX or not session_id.isprintable():
             self._note(came_at, session_id[:SESSION_ID_MAX], "rejected", 400)
@@ -100,7 +97,7 @@ class WebSocketServer:
                 self._note(came_at, session_id, "abandoned")
         if socket is not None:
             self._note(came_at, session_id, "accepted", 101)
-            await self._serve(socket, session_id, scope)
+            await self._serve(socket, session_id, caller, scope)
 
     async def _refuse(self, request: WebSocketRequest, verdict: Refusal, came_at: float, session_id: str) -> None:
         match verdict.how:
@@ -135,18 +132,39 @@ class WebSocketServer:
         with trio.move_on_after(self._exchange.config.handshake_timeout_s):
             await request.reject(status, extra_headers=headers, body=message.encode())
 
-    async def _serve(self, socket: WebSocketConnection, session_id: str, scope: trio.CancelScope) -> None:
-        session = welcome(self._exchange, session_id, scope)
+    async def _serve(
+        self, socket: WebSocketConnection, session_id: str, caller: Caller, scope: trio.CancelScope
+    ) -> None:
+        session = self._open_session(session_id, scope)
+        conversation = self._exchange.converse(session, caller)
+        conversation.begin()
         logger.info("{} is open", session)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._read, socket, session)
+                nursery.start_soon(self._read, socket, session, conversation)
+                for duty in conversation.duties(socket):
+                    nursery.start_soon(duty)
                 nursery.start_soon(PingFlood(self._exchange.failures, session.session_id, socket, nursery).run)
                 session.cut(await session.pump(socket))
         finally:
             self._exchange.hub.leave(session)
+            conversation.end()
 
-    async def _read(self, socket: WebSocketConnection, session: Session) -> None:
+    def _open_session(self, session_id: str, scope: trio.CancelScope) -> Session:
+        config, hub = self._exchange.config, self._exchange.hub
+        connection = hub.number_connection(session_id)
+        session = Session(
+            session_id=session_id,
+            connection=connection,
+            scope=scope,
+            line=FaultLine(self._exchange.failures, session_id, f"{config.seed}/{session_id}/{connection}"),
+            queue_max=config.outbound_queue_max,
+            send_timeout_s=config.send_timeout_s,
+        )
+        hub.join(session)
+        return session
+
+    async def _read(self, socket: WebSocketConnection, session: Session, conversation: Conversation) -> None:
         while True:
             try:
                 text = await socket.get_message()
@@ -154,7 +172,16 @@ class WebSocketServer:
                 session.cut(f"the client is gone: {closed.reason}")
                 return
             try:
-                receive(self._exchange, session, text)
+                conversation.receive(text)
             except MalformedMessageError as malformed:
                 self._exchange.ignored += 1
                 logger.warning("{} sent what is ignored: {}; the message: {}", session, malformed, text[:200])
+
+
+def _caller(request: WebSocketRequest, stream: trio.SocketStream) -> Caller:
+    path, _, query = request.path.partition("?")
+    try:
+        address = str(stream.socket.getpeername()[0])
+    except OSError:  # it is gone already
+        address = ""
+    return Caller(path=path, query=query, address=address)

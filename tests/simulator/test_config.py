@@ -147,7 +147,7 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("speed = 3", "SimulatorConfig: unknown field 'speed'; known are seed, symbols, channels, rate_per_s, "),
+        ("speed = 3", "SimulatorConfig: unknown field 'speed'; known are seed, symbols, rate_per_s, "),
         ("rate_per_s = -1", "SimulatorConfig.rate_per_s = -1: Expected 'float' >= 0.0 - at '$.rate_per_s'"),
         (
             'symbols = ["A", "B C"]',

@@ -34,6 +34,8 @@ from gapless.controller.events import (
     StateChanged,
     StreamRejected,
     StreamReset,
+    Trade,
+    VenueNotice,
 )
 from gapless.controller.exchange import Exchange
 from gapless.controller.opening import open_controller
@@ -89,7 +91,9 @@ __all__ = [
     "Stream",
     "StreamRejected",
     "StreamReset",
+    "Trade",
     "Trigger",
+    "VenueNotice",
     "load_settings",
     "open_controller",
 ]

@@ -21,7 +21,7 @@ from gapless.controller import notices
 from gapless.controller.config import NetworkConfig
 from gapless.controller.delivery import DeliveryBuffer
 from gapless.controller.epochs import Epochs
-from gapless.controller.events import Balance, ContinuityLost, MarketData, Order, Source
+from gapless.controller.events import Balance, ContinuityLost, MarketData, NoticeKind, Order, Source
 from gapless.controller.exchange import Exchange, HistoryRow, MarketUpdate, SequenceRule
 from gapless.controller.instants import instant, rfc3339
 from gapless.controller.sequence_tracker import SequenceTracker
@@ -371,6 +371,17 @@ class Books:
             subscription.snapshot_done = False
             self.changed.notify()
             self._on_gap(f"{subscription.stream}: an update without an id did not fit")
+
+    def refuse(self, subscription: Subscription, code: str, message: str) -> None:
+        """The venue does not know this stream, whatever its socket has answered; told once a generation."""
+        if not subscription.rejected:
+            subscription.answered = subscription.rejected = True
+            self.rejected(subscription, code, message)
+
+    def notice(self, kind: NoticeKind, code: str, message: str, retry_after_s: float | None = None) -> None:
+        """The venue said something that concerns no single stream."""
+        logger.warning("the venue says: {} {} ({})", code, message, kind)
+        self.delivery.put(notices.venue_notice(kind, code, message, retry_after_s, self._wall_clock()))
 
     def rejected(self, subscription: Subscription, code: str, message: str) -> None:
         """The venue refused this stream."""

@@ -67,17 +67,21 @@ class Collector:
         """Ask for the open gaps, oldest first, until none is left or REST has no more to say now."""
         if subscription.is_account:
             return not subscription.has_gap or await self.read_snapshot(subscription, Source.BACKFILL)
+        cursor: str | None = None
         while subscription.has_gap:
             if subscription.by_time:
                 if not await self._fill_by_time(subscription):
                     return False
                 continue
-            before = (list(subscription.ledger.gaps), subscription.ledger.suspect)
-            query = self._gap_query(subscription)
-            entry, _page = await self._ask(subscription, query, Source.BACKFILL, Priority.GAP_FILL)
+            before = (list(subscription.ledger.gaps), subscription.ledger.suspect, cursor)
+            query = self._gap_query(subscription, cursor)
+            entry, page = await self._ask(subscription, query, Source.BACKFILL, Priority.GAP_FILL)
             if entry not in {Entry.ENTERED, Entry.FULL, Entry.NEW_EPOCH}:
                 return False
-            if before == (list(subscription.ledger.gaps), subscription.ledger.suspect) and not subscription.by_time:
+            # A page cut off by a full buffer is asked for once more; else a cursor leads on.
+            cursor = page.cursor if page is not None and entry is Entry.ENTERED else cursor
+            after = (list(subscription.ledger.gaps), subscription.ledger.suspect, cursor)
+            if before == after and not subscription.by_time:
                 return False
         return True
 
@@ -124,11 +128,16 @@ class Collector:
         if subscription.is_account:
             return await self.read_snapshot(subscription, Source.POLL)
         by_ids = not subscription.by_time
+        going_on: str | None = None
         while by_ids:
             cursor = subscription.ledger.next_id
             # Without a cursor there is nothing to catch up with: one row tells where the venue stands.
             query = HistoryQuery(
-                stream=subscription.stream, limit=1 if cursor is None else self._page_rows, start_seq=cursor
+                stream=subscription.stream,
+                limit=1 if cursor is None else self._page_rows,
+                start_seq=cursor,
+                since=subscription.last_timestamp or self._books.began_at,
+                cursor=going_on,
             )
             entry, page = await self._ask(subscription, query, Source.POLL, priority)
             by_ids = not subscription.by_time
@@ -137,7 +146,12 @@ class Collector:
             if entry is not Entry.ENTERED or page is None:
                 return False
             reached = subscription.ledger.next_id
-            caught_up = page.last_seq is None or reached is None or reached > page.last_seq or reached == cursor
+            if page.more:
+                # The newest row that there is stands on a later page.
+                caught_up = cursor is None or (reached == cursor and page.cursor == going_on)
+            else:
+                caught_up = page.last_seq is None or reached is None or reached > page.last_seq or reached == cursor
+            going_on = page.cursor
             if by_ids and caught_up:
                 return True
         since = subscription.last_timestamp or self._books.began_at
@@ -224,13 +238,16 @@ class Collector:
         asked = subscription.asked(trio.current_time())
         try:
             reply = await self._fetch(self._exchange.history_request(query), priority)
-            page = self._exchange.decode_history(reply)
+            page = self._exchange.decode_history(query, reply)
         except RequestWithdrawnError:
             return None, None
         except (RequestFailedError, InvalidReplyError) as error:
             self._complain(subscription, error)
-            if subscription.rejected and isinstance(error, RequestFailedError) and error.is_refusal:
-                self._give_up(subscription)
+            if isinstance(error, RequestFailedError) and error.is_refusal:
+                if error.unknown_stream:
+                    self._books.refuse(subscription, error.code, error.message)
+                if subscription.rejected:
+                    self._give_up(subscription)
             return None, None
         answer = Answer(query=query, page=page, asked=asked, source=source, received_at=self._wall_clock())
         entry = enter_page(self._books, subscription, answer)
@@ -241,16 +258,23 @@ class Collector:
         """The venue knows this stream no more, neither on the socket nor over REST: what is open is lost."""
         self._books.lose(subscription, subscription.ledger.lose_all(), "no_history")
 
-    def _gap_query(self, subscription: Subscription) -> HistoryQuery:
-        """One request for as many neighbouring gaps as a page can hold."""
+    def _gap_query(self, subscription: Subscription, cursor: str | None) -> HistoryQuery:
+        """One request for as many neighbouring gaps as a page can hold; for a suspect id, how far the stream is."""
         ledger = subscription.ledger
         gaps = list(ledger.gaps)
         if not gaps:
-            return HistoryQuery(stream=subscription.stream, limit=1, start_seq=ledger.next_id)
+            return HistoryQuery(stream=subscription.stream, limit=1)
         start = gaps[0][0]
         last = start + self._page_rows - 1
         end = max(min(gap_end, last) for gap_start, gap_end in gaps if gap_start <= last)
-        return HistoryQuery(stream=subscription.stream, limit=self._page_rows, start_seq=start, end_seq=end)
+        return HistoryQuery(
+            stream=subscription.stream,
+            limit=self._page_rows,
+            start_seq=start,
+            end_seq=end,
+            since=subscription.hole_since or self._books.began_at,
+            cursor=cursor,
+        )
 
     def _complain(self, subscription: Subscription, error: Exception) -> str:
         if isinstance(error, InvalidReplyError):

@@ -242,15 +242,21 @@ class NetworkConfig:
         if isinstance(at_least, int | float) and not (value >= at_least and isfinite(value)):
             raise ConfigurationError(f"{name} = {_shown(value)} is not allowed: expected a finite number >= {at_least}")
 
-    def within(self, budget: tuple[int, float] | None) -> "NetworkConfig":
-        """With a venue's budget (requests, window in seconds) in place of what is left at its default.
+    def within(self, budget: tuple[int, float] | None, *, rotate_after_s: float | None = None) -> "NetworkConfig":
+        """With a venue's terms in place of what is left at its default.
+
+        Args:
+            budget: requests, and the window they are allowed in, seconds; None: not known.
+            rotate_after_s: the age of a socket that is to be replaced, seconds; None: no venue cuts it.
 
         Raises:
-            ConfigurationError: a budget that no host can mean.
+            ConfigurationError: terms that no host can mean.
         """
-        if budget is None:
+        named: dict[str, float] = {} if rotate_after_s is None else {"rotate_after": rotate_after_s}
+        if budget is not None:
+            named |= zip(("rate_limit_requests", "rate_limit_window"), budget, strict=True)
+        if not named:
             return self
-        named = dict(zip(("rate_limit_requests", "rate_limit_window"), budget, strict=True))
         left = {each.name for each in fields(self) if getattr(self, each.name) == each.default}
         return replace(self, **{name: value for name, value in named.items() if name in left})  # type: ignore[arg-type]
 

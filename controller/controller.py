@@ -24,10 +24,11 @@ from gapless.controller.books import Books
 from gapless.controller.callbacks import Callbacks
 from gapless.controller.collector import Collector
 from gapless.controller.config import NetworkConfig
+from gapless.controller.connect_gates import gate_of
 from gapless.controller.delivery import Batches, Events
 from gapless.controller.errors import ConfigurationError, ReconnectExhaustedError
-from gapless.controller.events import AnyEvent, ReconnectGaveUp, StateChanged
-from gapless.controller.exchange import Exchange, HistoryPage, HistoryQuery, HistoryRow, SequenceRule
+from gapless.controller.events import AnyEvent, NoticeKind, ReconnectGaveUp, StateChanged
+from gapless.controller.exchange import Exchange, HistoryPage, HistoryQuery, HistoryRow, ReplyReading, SequenceRule
 from gapless.controller.fast_path import FastPath
 from gapless.controller.feed import LiveFeed
 from gapless.controller.groups import reraise, unwrapped
@@ -108,6 +109,8 @@ class ConnectionController:
             timeout_s=config.rest_timeout,
             reply_size_max=config.reply_size_max,
             max_retries=config.max_retries,
+            read=exchange.read_reply,
+            on_notice=self._limits_told,
         )
         self._events = Events(books.delivery)
         evidence = Signal()
@@ -141,6 +144,7 @@ class ConnectionController:
             wall_clock=wall_clock,
             evidence=evidence,
             examined=Signal(),
+            connect_gate=gate_of(exchange.websocket_url, exchange.connect_budget),
         )
         self._supervisor = Supervisor(run=self._activity, on_transition=self._transition)
         # No deque: an empty one takes more memory than the few transitions of a feed that is well.
@@ -279,7 +283,7 @@ class ConnectionController:
         async def fetch(query: HistoryQuery) -> HistoryPage:
             request = exchange.history_request(query)
             reply = await self._rest.fetch(request, priority=Priority.SNAPSHOT, weight=exchange.weight(request))
-            return exchange.decode_history(reply)
+            return exchange.decode_history(query, reply)
 
         page_rows = min(self._config.price_history_limit, exchange.page_rows_max)
         by_time = exchange.sequence_rule(stream) is SequenceRule.UNSEQUENCED
@@ -345,6 +349,9 @@ class ConnectionController:
     def _gap_found(self, reason: str) -> None:
         books = self._runtime.books
         self._supervisor.post(Claim(trigger=Trigger.GAP_FOUND, reason=reason, still_true=lambda: not books.whole))
+
+    def _limits_told(self, kind: NoticeKind, reading: ReplyReading, retry_after_s: float | None) -> None:
+        self._runtime.books.notice(kind, reading.code, reading.message, retry_after_s)
 
     def _transition(self, row: Row, claim: Claim) -> None:
         """What a transition changes besides the state. Synchronous: the next claim sees all of it."""

@@ -23,7 +23,7 @@ import trio
 
 from gapless.controller.conflation import Loss, NumberOf, conflated, ranges, sequence_id_of
 from gapless.controller.errors import DeliveryOverflowError
-from gapless.controller.events import AnyEvent, BalanceUpdate, GapFilled, MarketData, OrderUpdate
+from gapless.controller.events import AnyEvent, BalanceUpdate, GapFilled, MarketData, OrderUpdate, Trade
 from gapless.controller.hold_back import Data, HoldBack
 from gapless.controller.signal import Signal, Wakeup
 
@@ -42,7 +42,7 @@ CONTROL_MAX: Final = 100_000
 """State and continuity events held for an app that does not read. About 30 MB; a feed that loses its link every second
 produces as many in seven hours."""
 
-_DATA: Final = frozenset({MarketData, OrderUpdate, BalanceUpdate})
+_DATA: Final = frozenset({MarketData, Trade, OrderUpdate, BalanceUpdate})
 """Data by its exact types: isinstance() of a struct costs three times as much."""
 
 

@@ -59,12 +59,26 @@ class RequestFailedError(PeerError):
     """A REST request failed for good.
 
     Attributes:
-        status: the last HTTP status, or None where no reply came at all.
+        status: the last HTTP status, or None where no reply came at all. Where a venue says otherwise in the body, the
+            status that means what it said.
+        code: the venue's own, with its ``message``; empty where it gave none.
+        unknown_stream: whether the venue said that there is no such stream.
     """
 
-    def __init__(self, reason: str, *, status: int | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status: int | None = None,
+        code: str = "",
+        message: str = "",
+        unknown_stream: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.status = status
+        self.code = code
+        self.message = message
+        self.unknown_stream = unknown_stream
 
     @property
     def is_refusal(self) -> bool:

@@ -8,6 +8,7 @@ RFC 3339 in UTC; ids and ranges are inclusive at both ends.
 """
 
 from enum import StrEnum, unique
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -24,6 +25,12 @@ class Source(StrEnum):
     """Over REST, to fill a known gap."""
     POLL = "POLL"
     """Over REST, while live data did not flow."""
+
+
+Side: TypeAlias = Literal["buy", "sell"]
+"""Of a trade: what the taker did."""
+NoticeKind: TypeAlias = Literal["error", "limited", "banned", "maintenance"]
+"""What a venue's word is about: a request it did not like, its limits, a ban, or its own condition."""
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -73,6 +80,21 @@ class MarketData(Event, frozen=True, gc=False):
     volume_24h: float | None
     received_at: float
     generation: int
+
+
+class Trade(MarketData, frozen=True, gc=False):
+    """One trade of a venue, alike for all of them: market data, and what a trade has besides.
+
+    ``price`` and ``amount`` are the nearest floats to ``price_text`` and ``amount_text``, the venue's own decimals,
+    digit for digit. ``side`` is what the taker did (None: the venue does not say), ``trade_id`` the venue's own id,
+    which need not be a number.
+    """
+
+    amount: float
+    price_text: str
+    amount_text: str
+    side: Side | None
+    trade_id: str
 
 
 class OrderUpdate(Event, frozen=True, kw_only=True):
@@ -183,6 +205,20 @@ class StreamRejected(Event, frozen=True, kw_only=True):
     at: float
 
 
+class VenueNotice(Event, frozen=True, kw_only=True):
+    """The venue said something that concerns no single stream, in its own code and words.
+
+    ``kind``: ``error`` a request it refused, ``limited`` or ``banned`` (nobody asks it for ``retry_after_s`` seconds),
+    ``maintenance`` its own condition. What concerns one stream is a :class:`StreamRejected`.
+    """
+
+    kind: NoticeKind
+    code: str
+    message: str
+    retry_after_s: float | None
+    at: float
+
+
 class SnapshotRead(Event, frozen=True, kw_only=True):
     """A snapshot of orders or balances follows at once: ``rows`` updates with ``snapshot`` set, none for an empty one.
 
@@ -219,6 +255,7 @@ class ReconnectGaveUp(Event, frozen=True, kw_only=True):
 
 AnyEvent = (
     MarketData
+    | Trade
     | OrderUpdate
     | BalanceUpdate
     | StateChanged
@@ -227,6 +264,7 @@ AnyEvent = (
     | ContinuityLost
     | StreamReset
     | StreamRejected
+    | VenueNotice
     | SnapshotRead
     | SnapshotMissed
     | ReconnectGaveUp

@@ -2,7 +2,8 @@
 
 An adapter builds frames and requests and decodes frames and replies. It owns no socket, no clock and no state that a
 recorded trace could not reproduce, so recorded traffic tests it. The controller speaks to it only through
-:class:`Exchange` and the neutral messages below.
+:class:`Exchange` and the neutral messages of :mod:`~gapless.controller.messages`. Whoever writes one begins with
+:class:`~gapless.controller.exchanges.base.BaseExchange`, which answers what most venues answer alike.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,108 +14,72 @@ import httpx
 from msgspec import Struct
 
 from gapless.controller.events import Balance, Order
+from gapless.controller.messages import (
+    AccountUpdate,
+    Goodbye,
+    HighWater,
+    HistoryRow,
+    Ignored,
+    Leaving,
+    MarketUpdate,
+    Message,
+    MustAnswer,
+    Notice,
+    Pong,
+    Rejected,
+    SequenceRule,
+    Several,
+    SingleMessage,
+    Subscribed,
+    TradeUpdate,
+    Unsubscribed,
+    Welcome,
+)
 from gapless.controller.stream import Stream
 
+__all__ = [
+    "AccountUpdate",
+    "Budget",
+    "Exchange",
+    "Goodbye",
+    "HighWater",
+    "HistoryPage",
+    "HistoryQuery",
+    "HistoryRow",
+    "Ignored",
+    "Leaving",
+    "MarketUpdate",
+    "Message",
+    "MustAnswer",
+    "Notice",
+    "Outcome",
+    "Pong",
+    "Rejected",
+    "ReplyReading",
+    "RestReply",
+    "SequenceRule",
+    "Several",
+    "SingleMessage",
+    "Snapshot",
+    "Subscribed",
+    "TradeUpdate",
+    "Unsubscribed",
+    "Welcome",
+]
 
-@unique
-class SequenceRule(Enum):
-    """What the ids of a stream tell."""
-
-    CONTIGUOUS = "contiguous"
-    """+1 each: a skipped id is a missing message. Exactly once or reported."""
-    CHAINED = "chained"
-    """Each message names the id before it (``prev_sequence_id``): a broken link is a hole, of unknown size."""
-    MONOTONIC = "monotonic"
-    """Ids only grow: what is lower was there before; what is missing shows only at a new connection."""
-    UNSEQUENCED = "unsequenced"
-    """No ids, or ids that tell nothing: every message is delivered, nothing is promised."""
-
-
-class HistoryRow(Struct, frozen=True, kw_only=True):
-    """One piece of market data as REST keeps it. ``sequence_id`` None: the venue gave none."""
-
-    timestamp: str
-    price: float
-    sequence_id: int | None = None
-    bid: float | None = None
-    ask: float | None = None
-    volume_24h: float | None = None
-
-
-class MarketUpdate(HistoryRow, frozen=True, kw_only=True):
-    """One piece of market data as it came over the WebSocket."""
-
-    channel: str
-    symbol: str
-    prev_sequence_id: int | None = None
-    """The id of the message before it, where the venue chains them."""
-
-
-class AccountUpdate(Struct, frozen=True, kw_only=True):
-    """One change of an order or a balance."""
-
-    stream: Stream
-    sequence_id: int | None
-    content: Order | Balance
-
-
-class Welcome(Struct, frozen=True, kw_only=True):
-    """The connection's epoch; None where the venue has none."""
-
-    epoch: str | None
-
-
-class Subscribed(Struct, frozen=True, kw_only=True):
-    """The venue took these streams. A mark is the last id issued before the subscription; None: it did not say.
-
-    ``marks`` None: everything that was requested, without marks.
-    """
-
-    request_id: str | None
-    marks: Mapping[Stream, int | None] | None
-
-
-class Unsubscribed(Struct, frozen=True, kw_only=True):
-    """The venue sends these streams no more; None: everything that was requested."""
-
-    request_id: str | None
-    streams: Sequence[Stream] | None
-
-
-class Rejected(Struct, frozen=True, kw_only=True):
-    """The venue refused these streams; None: those that it did not take."""
-
-    request_id: str | None
-    streams: Sequence[Stream] | None
-    code: str
-    message: str
-
-
-class Pong(Struct, frozen=True, kw_only=True):
-    """The answer to the PING of this id."""
-
-    request_id: str
-
-
-class Goodbye(Struct, frozen=True, kw_only=True):
-    """The venue will close the connection and asks not to be dialled for ``retry_after_s``."""
-
-    reason: str
-    retry_after_s: float
-
-
-class Ignored(Struct, frozen=True, kw_only=True):
-    """A well-formed message that means nothing to the controller."""
-
-    kind: str
-
-
-Message = MarketUpdate | AccountUpdate | Welcome | Subscribed | Unsubscribed | Rejected | Pong | Goodbye | Ignored
-"""What a frame can decode to."""
+Budget = tuple[int, float]
+"""So many in a window of so many seconds."""
 
 
 class HistoryQuery(Struct, frozen=True, kw_only=True):
-    """A page of history: by id range, by time range (RFC 3339 in UTC), or both. Ends inclusive, oldest rows first."""
+    """A page of history: by id range, by time range (RFC 3339 in UTC), or both. Ends inclusive, oldest rows first.
+
+    With neither, and ``limit`` 1: where does the stream stand? The newest row says it, or ``last_seq`` of the page.
+
+    Attributes:
+        since: not a bound but a hint, for venues that are asked by time: when the last datum before ``start_seq`` was.
+        cursor: where the page before, which said so, wants to be continued.
+    """
 
     stream: Stream
     limit: int
@@ -122,18 +87,27 @@ class HistoryQuery(Struct, frozen=True, kw_only=True):
     end_seq: int | None = None
     start: str | None = None
     end: str | None = None
+    since: str | None = None
+    cursor: str | None = None
 
 
 class HistoryPage(Struct, frozen=True, kw_only=True):
     """A reply: rows oldest first, and the ids ``first_seq..last_seq`` that are still kept (None: not said).
 
-    ``last_seq`` is at least every id already sent on a socket; what lies below ``first_seq`` is gone for good.
+    ``last_seq`` is at least every id already sent on a socket; what lies below ``first_seq`` is gone for good. Rows
+    cover what was asked for from its beginning up to the last of them: what is not among them does not exist.
+
+    Attributes:
+        more: the page was cut at its limit: there may be newer rows, so ``last_seq`` is not known.
+        cursor: how the next page is asked for, where ids cannot do it; with ``more``.
     """
 
     rows: Sequence[HistoryRow]
     epoch: str | None = None
     first_seq: int | None = None
     last_seq: int | None = None
+    more: bool = False
+    cursor: str | None = None
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -149,6 +123,35 @@ class RestReply(Struct, frozen=True, kw_only=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+@unique
+class Outcome(Enum):
+    """What a reply is good for."""
+
+    OK = "ok"
+    LIMITED = "limited"
+    """Too many requests: everyone who talks to this host pauses."""
+    UNAVAILABLE = "unavailable"
+    """The venue has a problem of its own: again later."""
+    REFUSED = "refused"
+    """The same request will be refused again."""
+    NO_SUCH_STREAM = "no such stream"
+    """Refused, because the venue does not know what was asked about."""
+
+
+class ReplyReading(Struct, frozen=True, kw_only=True):
+    """What a reply says besides its rows.
+
+    Attributes:
+        code: the venue's own, with its ``message``; empty where it gave none.
+        used: of the budget, what the host counted in its current window; None: it did not say.
+    """
+
+    outcome: Outcome
+    code: str = ""
+    message: str = ""
+    used: int | None = None
 
 
 class Exchange(Protocol):
@@ -172,10 +175,33 @@ class Exchange(Protocol):
         ...
 
     @property
-    def budget(self) -> tuple[int, float] | None:
+    def budget(self) -> Budget | None:
         """What the REST host allows: requests (their weight) in a window of so many seconds; None: not known.
 
         Each takes the place of a setting left at its default, ``rate_limit_requests`` and ``rate_limit_window``.
+        """
+        ...
+
+    @property
+    def connect_budget(self) -> Budget | None:
+        """How often the WebSocket host may be dialled, by all controllers of this process; None: not known."""
+        ...
+
+    @property
+    def send_budget(self) -> Budget | None:
+        """How many frames one socket may be sent; None: not known."""
+        ...
+
+    @property
+    def streams_max(self) -> int | None:
+        """How many streams one socket carries (``split_streams`` makes parts of more); None: not known."""
+        ...
+
+    @property
+    def rotate_after_s(self) -> float | None:
+        """The age at which a socket is to be replaced, before the venue cuts it; None: it lives for ever.
+
+        Takes the place of the setting ``rotate_after`` left at its default.
         """
         ...
 
@@ -208,8 +234,16 @@ class Exchange(Protocol):
         """The frames that end these streams."""
         ...
 
-    def ping(self, request_id: str) -> str:
-        """The frame that a :class:`Pong` of the same id answers."""
+    def greeting(self) -> Sequence[str]:
+        """Frames to say first on every socket, before any subscription."""
+        ...
+
+    def ping(self, request_id: str) -> str | None:
+        """The frame that a :class:`Pong` of the same id answers.
+
+        None: the venue has no such question. Then it must speak by itself at least once in ``heartbeat_timeout``: a
+        socket that says nothing at all for so long is taken for dead.
+        """
         ...
 
     def decode(self, frame: str | bytes) -> Message:
@@ -229,8 +263,12 @@ class Exchange(Protocol):
         """The request for a page of history."""
         ...
 
-    def decode_history(self, reply: RestReply) -> HistoryPage:
-        """The page in a reply of status 200."""
+    def read_reply(self, reply: RestReply) -> ReplyReading:
+        """What a reply is good for. Asked first, of each reply; only one that is ``OK`` is decoded."""
+        ...
+
+    def decode_history(self, query: HistoryQuery, reply: RestReply) -> HistoryPage:
+        """The page in a reply to this query."""
         ...
 
     def snapshot_request(self, stream: Stream) -> httpx.Request:
@@ -238,5 +276,5 @@ class Exchange(Protocol):
         ...
 
     def decode_snapshot(self, stream: Stream, reply: RestReply) -> Snapshot:
-        """The snapshot in a reply of status 200."""
+        """The snapshot in a reply."""
         ...

@@ -17,7 +17,7 @@ import msgspec
 
 from gapless.controller.errors import InvalidMessageError
 from gapless.controller.events import MarketData, Source
-from gapless.controller.exchange import Exchange, MarketUpdate, Message
+from gapless.controller.exchange import Exchange, MarketUpdate, Message, Several, SingleMessage, TradeUpdate
 
 if TYPE_CHECKING:
     from gapless.controller.books import Books
@@ -56,7 +56,7 @@ class FastPath:
         *,
         now: float,
         received_at: float,
-        other: Callable[[Message], None],
+        other: Callable[[SingleMessage], None],
         invalid: Callable[[InvalidMessageError], None],
     ) -> None:
         """Enter a batch.
@@ -133,10 +133,15 @@ class FastPath:
             if entered:
                 self._hand_over(now)
 
-    def _take(self, message: Message, now: float, received_at: float, other: Callable[[Message], None]) -> None:
-        """What is no market data, or of a type that was never met before."""
-        if isinstance(message, MarketUpdate):
-            self._market_types.add(type(message))
+    def _take(self, message: Message, now: float, received_at: float, other: Callable[[SingleMessage], None]) -> None:
+        """What is no plain market data, or of a type that was never met before."""
+        if isinstance(message, Several):
+            for each in message.messages:
+                self._take(each, now, received_at, other)
+        elif isinstance(message, MarketUpdate):
+            if not isinstance(message, TradeUpdate):
+                # A trade becomes an event of another type, by the feed.
+                self._market_types.add(type(message))
             self._feed.market(message, now=now, received_at=received_at)
         else:
             other(message)

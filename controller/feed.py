@@ -77,12 +77,25 @@ class LiveFeed:
         if subscription is None:
             return
         self._books.venue_ended(stream, all_wishes=True)
+        # Of a venue that says no WELCOME, this is the first that is heard.
+        self._books.socket_open = True
         subscription.answered, subscription.rejected = True, False
         if subscription.by_time:
             subscription.need_not_show(subscription.last_timestamp)
         if mark is not None and subscription.sequenced:
             self._owe_after(subscription, mark)
         self._books.changed.notify()
+
+    def high_water(self, stream: Stream, mark: int, now: float) -> None:
+        """The venue says that it has issued ids up to ``mark``: what of them has not come is missing."""
+        subscription = self._books.find(stream.channel, stream.symbol)
+        if subscription is None or subscription.barred or not subscription.sequenced:
+            return
+        subscription.ledger.start_at(mark + 1)
+        if (gap := subscription.ledger.issued(mark)) is not None:
+            self._hesitate_or_open(subscription, gap, "high_water", now)
+        elif subscription.ledger.suspect == mark:
+            self._books.doubt(subscription, mark)
 
     def _owe_after(self, subscription: Subscription, mark: int) -> None:
         ledger = subscription.ledger
@@ -200,15 +213,19 @@ class LiveFeed:
         elif verdict is Verdict.SUSPECT:
             self._books.doubt(subscription, sequence_id)
         elif verdict is Verdict.JUMPED and ledger.last_gap is not None:
-            if self._books.reorder_window_s:
-                self._books.hole_opens(subscription)
-                ledger.hesitate(now + self._books.reorder_window_s)
-                self._books.trim(subscription)
-                self._settle(subscription, now)
-                self.jumped.notify()
-            else:
-                self._books.open_gap(subscription, *ledger.last_gap, "sequence_jump")
+            self._hesitate_or_open(subscription, ledger.last_gap, "sequence_jump", now)
         return verdict
+
+    def _hesitate_or_open(self, subscription: Subscription, gap: tuple[int, int], reason: str, now: float) -> None:
+        """What the ledger has just found missing may still come, within the reorder window."""
+        if not self._books.reorder_window_s:
+            self._books.open_gap(subscription, *gap, reason)
+            return
+        self._books.hole_opens(subscription)
+        subscription.ledger.hesitate(now + self._books.reorder_window_s)
+        self._books.trim(subscription)
+        self._settle(subscription, now)
+        self.jumped.notify()
 
     def _return(self, subscription: Subscription, highest: int) -> None:
         """Where the ledger has returned from corrupt ids, to ``highest``: say so."""

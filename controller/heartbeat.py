@@ -121,9 +121,13 @@ async def send_ping(runtime: "Runtime", lease: "Lease") -> str:
     request_id, sent_at = manager.next_id(), trio.current_time()
     manager.sent(request_id, sent_at)
     logger.debug("PING {}", request_id)
+    frame = runtime.exchange.ping(request_id)
+    if frame is None:
+        # Nothing is asked: whatever the venue says by itself within the time-out is the answer.
+        return request_id
     with trio.move_on_after(manager.timeout) as scope:
         try:
-            await link.send(runtime.exchange.ping(request_id))
+            await link.send(frame)
         except LinkError as error:
             # The link reads the same end and says so; it alone speaks for the socket.
             logger.debug("PING {} could not be sent: {}", request_id, error)

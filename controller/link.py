@@ -27,9 +27,7 @@ _PASSED_WITHIN_S: Final = 1.0
 
 async def run(runtime: "Runtime", lease: "Lease") -> None:
     """One attempt and, if it succeeds, the life of its sockets; claims LINK_LOST when that is over."""
-    backoff = runtime.backoff
-    await trio.sleep_until(backoff.earliest(trio.current_time()))
-    backoff.attempt_started(trio.current_time())
+    await _may_dial(runtime)
     logger.info("attempt of generation {}", runtime.link.generation)
     link = _Link(runtime, lease)
     try:
@@ -38,6 +36,14 @@ async def run(runtime: "Runtime", lease: "Lease") -> None:
         runtime.feed.socket_closed()
     logger.info("link of generation {} lost: {}", runtime.link.generation, reason)
     lease.emit(Trigger.LINK_LOST, reason)
+
+
+async def _may_dial(runtime: "Runtime") -> None:
+    """Wait until the backoff and the venue's budget of connections allow an attempt, and note that it begins."""
+    await trio.sleep_until(runtime.backoff.earliest(trio.current_time()))
+    if runtime.connect_gate is not None:
+        await runtime.connect_gate.turn()
+    runtime.backoff.attempt_started(trio.current_time())
 
 
 class _Link:
@@ -91,13 +97,12 @@ class _Link:
 
     async def _rotate_when_due(self, nursery: trio.Nursery) -> None:
         """Replace the leading socket each time it has grown old, or the app asks."""
-        rotation, backoff = self._runtime.rotation, self._runtime.backoff
+        rotation = self._runtime.rotation
         while True:
             await self._leader.link.subscribed.wait()
             reason = await rotation.wait_due(self._leader.opened_at)
             await self._until_good()
-            await trio.sleep_until(backoff.earliest(trio.current_time()))
-            backoff.attempt_started(trio.current_time())
+            await _may_dial(self._runtime)
             logger.info("rotation: {}", reason)
             successor = self._session(LinkStatus(0), f"r-{rotation.begun}", leads=False)
             nursery.start_soon(self._carry, successor, nursery)

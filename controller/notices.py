@@ -7,14 +7,17 @@ from gapless.controller.events import (
     GapFilled,
     GapFound,
     MarketData,
+    NoticeKind,
     Order,
     OrderUpdate,
     SnapshotRead,
     Source,
     StreamRejected,
     StreamReset,
+    Trade,
+    VenueNotice,
 )
-from gapless.controller.exchange import HistoryRow, MarketUpdate
+from gapless.controller.messages import HistoryRow, MarketUpdate, TradeUpdate
 from gapless.controller.stream import Stream
 
 
@@ -28,6 +31,26 @@ def market_data(
     received_at: float,
 ) -> MarketData:
     """One piece of market data, live or from REST."""
+    if isinstance(datum, TradeUpdate):
+        return Trade(
+            channel=stream.channel,
+            symbol=stream.symbol,
+            sequence_id=datum.sequence_id,
+            epoch=epoch,
+            source=source,
+            timestamp=datum.timestamp,
+            price=datum.price,
+            bid=datum.bid,
+            ask=datum.ask,
+            volume_24h=datum.volume_24h,
+            received_at=received_at,
+            generation=generation,
+            amount=datum.amount,
+            price_text=datum.price_text,
+            amount_text=datum.amount_text,
+            side=datum.side,
+            trade_id=datum.trade_id,
+        )
     return MarketData(
         channel=stream.channel,
         symbol=stream.symbol,
@@ -135,3 +158,8 @@ def stream_reset(stream: Stream, old: str | None, new: str | None, at: float) ->
 def stream_rejected(stream: Stream, code: str, message: str, at: float) -> StreamRejected:
     """The venue refused the stream."""
     return StreamRejected(channel=stream.channel, symbol=stream.symbol, code=code, message=message, at=at)
+
+
+def venue_notice(kind: NoticeKind, code: str, message: str, retry_after_s: float | None, at: float) -> VenueNotice:
+    """The venue's own word."""
+    return VenueNotice(kind=kind, code=code, message=message, retry_after_s=retry_after_s, at=at)

@@ -80,11 +80,16 @@ async def open_controller(
     if session_id is None:
         session_id = f"gapless-{uuid4().hex[:12]}"
     venue = exchange or _reference(ws_url, rest_url, session_id)
-    config = (config or NetworkConfig()).within(venue.budget)
+    config = (config or NetworkConfig()).within(venue.budget, rotate_after_s=venue.rotate_after_s)
     if not streams or len(set(streams)) != len(streams):
         raise ConfigurationError(f"expected at least one stream, all different, got {[str(each) for each in streams]}")
     for stream in streams:
         venue.check(stream)
+    if venue.streams_max is not None and len(streams) > venue.streams_max:
+        raise ConfigurationError(
+            f"expected at most {venue.streams_max} streams, which is what one connection to this venue carries, got "
+            f"{len(streams)}: let split_streams make parts of them, and open a controller for each"
+        )
     host = venue.rest_host
     if limiter is None:
         limiter = limiter_of(host, config)

@@ -88,6 +88,10 @@ class RestRateLimiter:
         """Weight of the requests sent in the last window, and how much a window allows."""
         return self._window.used(trio.current_time()), self._window.requests
 
+    def observe(self, used: int) -> None:
+        """A reply said what the host has counted in its window, others of the same address included."""
+        self._window.observed(trio.current_time(), used)
+
     @property
     def circuit(self) -> Circuit:
         """Whether the host is asked at all."""

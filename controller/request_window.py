@@ -84,6 +84,15 @@ class RequestWindow:
         while self._sent[0][0] <= now - self.window_s - WINDOW_GUARD_S:
             self._sent.popleft()
 
+    def observed(self, now: float, used: int) -> None:
+        """The host says what it has counted in its window.
+
+        What of it we did not send, somebody else of our address did. It takes room from us for as long as if we had.
+        """
+        foreign = min(used, self.requests) - sum(weight for _sent_at, weight in self._sent)
+        if foreign > 0:
+            self.sent(now, foreign)
+
     def limited(self, now: float, *, sent_at: float, asked_s: float) -> float:
         """A 429 came for a request sent at ``sent_at``: the pause, at least ``asked_s``, that everyone now keeps.
 

@@ -7,13 +7,20 @@ from typing import Final
 import httpx
 import trio
 from loguru import logger
+from msgspec import structs
 
 from gapless.controller.errors import RequestFailedError
-from gapless.controller.exchange import RestReply
+from gapless.controller.events import NoticeKind
+from gapless.controller.exchange import Outcome, ReplyReading, RestReply
 from gapless.controller.priority import Priority
 from gapless.controller.rate_limiter import RestRateLimiter
+from gapless.controller.waiting import asked_wait_s
 
 _OK: Final = 200
+_BANNED: Final = 418
+
+OnNotice = Callable[[NoticeKind, ReplyReading, float | None], None]
+"""Told what a venue said about limits or its condition, in words of its own, and for how many seconds it asked."""
 
 
 @dataclass(slots=True)
@@ -36,6 +43,8 @@ class RestClient:
             server that sends one byte a second would never run into them.
         reply_size_max: bytes of a reply, after decompression.
         max_retries: how often one request is sent again.
+        read: what a reply is good for; the venue's adapter knows.
+        on_notice: told what the venue says about its limits and its condition.
     """
 
     def __init__(
@@ -46,7 +55,11 @@ class RestClient:
         timeout_s: float,
         reply_size_max: int,
         max_retries: int,
+        read: Callable[[RestReply], ReplyReading],
+        on_notice: OnNotice,
     ) -> None:
+        self._read = read
+        self._on_notice = on_notice
         self._http = http
         self._limiter = limiter
         self._timeout_s = timeout_s
@@ -69,6 +82,8 @@ class RestClient:
             timeout_s=self._timeout_s,
             reply_size_max=self._reply_size_max,
             max_retries=0,
+            read=self._read,
+            on_notice=self._on_notice,
         )
         client.stats, client.charge, client.still_wanted = self.stats, charge, still_wanted
         return client
@@ -84,21 +99,45 @@ class RestClient:
             self.charge(weight)
         endpoint = f"{request.method} {request.url.raw_path.decode('ascii', 'replace')}"
 
-        async def make_request() -> RestReply:
-            return await self._send(request, endpoint)
+        reading: ReplyReading | None = None
 
-        reply = await self._limiter.retry_request(
-            make_request,
-            endpoint,
-            self._max_retries,
-            priority=priority,
-            weight=weight,
-            client=id(self.stats),
-            still_wanted=self.still_wanted,
-        )
+        async def make_request() -> RestReply:
+            nonlocal reading
+            reading = None
+            reply = await self._send(request, endpoint)
+            reading = self._understood(reply)
+            return _as_meant(reply, reading.outcome)
+
+        try:
+            reply = await self._limiter.retry_request(
+                make_request,
+                endpoint,
+                self._max_retries,
+                priority=priority,
+                weight=weight,
+                client=id(self.stats),
+                still_wanted=self.still_wanted,
+            )
+        except RequestFailedError as error:
+            if reading is None or error.status is None or not reading.code:
+                raise
+            raise _in_its_words(endpoint, error.status, reading) from None
         if reply.status != _OK:
-            raise RequestFailedError(f"{endpoint}: HTTP {reply.status}", status=reply.status)
+            raise _in_its_words(endpoint, reply.status, reading)
         return reply
+
+    def _understood(self, reply: RestReply) -> ReplyReading:
+        """What the adapter makes of a reply; what concerns everybody is passed on."""
+        reading = self._read(reply)
+        self._count(_as_meant(reply, reading.outcome).status)
+        if reading.used is not None:
+            self._limiter.observe(reading.used)
+        if reading.code and reading.outcome in {Outcome.LIMITED, Outcome.UNAVAILABLE}:
+            kind: NoticeKind = "maintenance"
+            if reading.outcome is Outcome.LIMITED:
+                kind = "banned" if reply.status == _BANNED else "limited"
+            self._on_notice(kind, reading, asked_wait_s(reply.headers) or None)
+        return reading
 
     async def _send(self, request: httpx.Request, endpoint: str) -> RestReply:
         try:
@@ -113,7 +152,6 @@ class RestClient:
         except RequestFailedError:
             self.stats.failed += 1
             raise
-        self._count(reply.status)
         logger.debug("REST {}: HTTP {}, {} bytes", endpoint, reply.status, len(reply.body))
         return reply
 
@@ -145,6 +183,36 @@ class RestClient:
             self.stats.refused += 1
         else:
             self.stats.failed += 1
+
+
+def _as_meant(reply: RestReply, outcome: Outcome) -> RestReply:
+    """With the status that says what the venue meant: some answer errors with 200."""
+    status = reply.status
+    match outcome:
+        case Outcome.OK:
+            status = _OK
+        case Outcome.LIMITED if status not in {_BANNED, 429}:
+            status = 429
+        case Outcome.UNAVAILABLE if status < 500:
+            status = 503
+        case Outcome.REFUSED | Outcome.NO_SUCH_STREAM if not 400 <= status < 500:
+            status = 400
+        case _:
+            return reply
+    return reply if status == reply.status else structs.replace(reply, status=status)
+
+
+def _in_its_words(endpoint: str, status: int, reading: ReplyReading | None) -> RequestFailedError:
+    if reading is None:
+        return RequestFailedError(f"{endpoint}: HTTP {status}", status=status)
+    words = f" ({reading.code}: {reading.message})" if reading.code else ""
+    return RequestFailedError(
+        f"{endpoint}: HTTP {status}{words}",
+        status=status,
+        code=reading.code,
+        message=reading.message,
+        unknown_stream=reading.outcome is Outcome.NO_SUCH_STREAM,
+    )
 
 
 _CLOSE_S: Final = 0.1

@@ -35,17 +35,19 @@ def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entr
         # Else it may be the oldest page: asked by id, a venue without ids begins at its beginning.
         subscription.heard(page, asked)
     books.announce_skipped_of(subscription)
-    if page.last_seq is not None:
-        ledger.vouch(page.last_seq)
-    if page.last_seq is not None and asked.suspect is not None and asked.suspect == ledger.suspect:
-        gap = ledger.resolve_suspect(page.last_seq)
+    last_seq = _known_last(answer)
+    if last_seq is not None:
+        ledger.vouch(last_seq)
+    is_newest = page.last_seq is not None or answer.query.start_seq is None
+    if last_seq is not None and is_newest and asked.suspect is not None and asked.suspect == ledger.suspect:
+        gap = ledger.resolve_suspect(last_seq)
         if gap is not None:
             books.open_gap(subscription, *gap, "confirmed_jump")
     if is_by_time:
         return enter_rows_by_time(books, subscription, answer)
     if ledger.next_id is None:
-        if page.last_seq is not None:
-            ledger.start_at(page.last_seq + 1)
+        if (last_seq := _known_last(answer)) is not None:
+            ledger.start_at(last_seq + 1)
         return Entry.ENTERED
     stopped_at = _enter_rows(books, subscription, answer)
     _judge(books, subscription, answer, _covered_to(answer) if stopped_at is None else stopped_at)
@@ -64,6 +66,14 @@ def _other_epoch(books: Books, subscription: Subscription, answer: Answer, epoch
         return Entry.OTHER_EPOCH
     books.enter_epoch(epoch, confirmed=False)
     return Entry.NEW_EPOCH
+
+
+def _known_last(answer: Answer) -> int | None:
+    """How far the stream is, at least: as the reply says, or, of a page that goes on, as its rows show."""
+    page = answer.page
+    if page.last_seq is not None or not page.more:
+        return page.last_seq
+    return max((row.sequence_id for row in page.rows if row.sequence_id is not None), default=None)
 
 
 def _wanted(answer: Answer) -> list[tuple[int, HistoryRow]]:
@@ -93,7 +103,9 @@ def _enter_rows(books: Books, subscription: Subscription, answer: Answer) -> int
             # Rows come in order and cover the range: what lies between them does not exist.
             filled.extend(ledger.lose(answer.query.start_seq or 0, number - 1))
             ledger.pass_to(number - 1)
-        elif answer.page.last_seq is not None and (gap := ledger.issued(number - 1, trusted=True)) is not None:
+        elif (answer.page.last_seq is not None or answer.page.more) and (
+            gap := ledger.issued(number - 1, trusted=True)
+        ) is not None:
             # The venue vouches for every id up to last_seq: however far the jump, it is real.
             books.open_gap(subscription, *gap, "history_jump")
         verdict = ledger.accept(number, live=False)
@@ -142,10 +154,10 @@ def _judge(books: Books, subscription: Subscription, answer: Answer, covered_to:
         gap = ledger.issued(covered_to, trusted=True)
         if gap is not None:
             books.open_gap(subscription, *gap, "history_jump")
-    if page.last_seq is None:
+    if page.last_seq is None and not page.more:
         books.lose(subscription, ledger.lose(query.start_seq, covered_to), "unverifiable")
         return
-    if page.first_seq is not None and page.first_seq <= page.last_seq + 1:
+    if page.first_seq is not None and (page.last_seq is None or page.first_seq <= page.last_seq + 1):
         # Whatever was asked for: what lies below the first id kept is gone.
         books.lose(subscription, ledger.lose(0, page.first_seq - 1), "evicted")
     closed = ledger.lose(query.start_seq, covered_to)

@@ -9,16 +9,18 @@ from gapless.controller.backoff import ReconnectBackoff
 from gapless.controller.books import Books
 from gapless.controller.collector import Collector
 from gapless.controller.config import NetworkConfig
+from gapless.controller.connect_gates import ConnectGate
 from gapless.controller.errors import LinkError
 from gapless.controller.exchange import Exchange
 from gapless.controller.fast_path import FastPath
 from gapless.controller.feed import LiveFeed
 from gapless.controller.heartbeat import HeartbeatManager
+from gapless.controller.outbox import Outbox
 from gapless.controller.rotation import Rotation
 from gapless.controller.signal import Signal
 from gapless.controller.silence import QuietMarket
 from gapless.controller.stream_watch import StreamWatch
-from gapless.controller.transports import Connection, Transport
+from gapless.controller.transports import Transport
 
 
 class LinkStatus:
@@ -34,11 +36,11 @@ class LinkStatus:
         """Monotonic seconds of that."""
         self.last_frame_at = float("-inf")
         """Monotonic seconds of the last frame of any kind."""
-        self._connection: Connection | None = None
+        self._outbox: Outbox | None = None
 
-    def open(self, connection: Connection) -> None:
+    def open(self, outbox: Outbox) -> None:
         """The handshake is done."""
-        self._connection = connection
+        self._outbox = outbox
         self.opened.set()
 
     def mark_subscribed(self, now: float) -> None:
@@ -52,9 +54,9 @@ class LinkStatus:
         Raises:
             LinkError: the socket is gone.
         """
-        if self._connection is None:
+        if self._outbox is None:
             raise LinkError("not connected")
-        await self._connection.send(frame)
+        await self._outbox.send(frame)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +80,8 @@ class Runtime:
     """Notified when REST has answered or a PONG came: what the verifier waits for."""
     examined: Signal
     """Notified when the examination of a silence begins."""
+    connect_gate: ConnectGate | None
+    """Of the host that is dialled; None: it may be dialled at will."""
     link: LinkStatus = field(default_factory=lambda: LinkStatus(0))
     """The current generation."""
     retry_at: float | None = None

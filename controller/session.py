@@ -15,14 +15,21 @@ from gapless.controller.errors import InvalidMessageError, LinkError
 from gapless.controller.exchange import (
     AccountUpdate,
     Goodbye,
+    HighWater,
+    Leaving,
     MarketUpdate,
     Message,
+    MustAnswer,
+    Notice,
     Pong,
     Rejected,
+    Several,
+    SingleMessage,
     Subscribed,
     Unsubscribed,
     Welcome,
 )
+from gapless.controller.outbox import Outbox
 from gapless.controller.subscription_dialog import Change, Refusal, SubscriptionDialog
 from gapless.controller.transports import Connection, PushConnection
 from gapless.controller.waiting_room import WaitingRoom
@@ -65,6 +72,9 @@ class Session:
         self._awaiting: trio.CancelScope | None = None
         """While answers are expected: what ends the wait for them."""
         self._settling_nameless = False
+        self._answering = False
+        self._outbox: Outbox
+        """Once it is connected."""
         self._phase = "the handshake"
         self._asked_at: float | None = None
         self.link = link
@@ -117,11 +127,12 @@ class Session:
     async def _converse(self) -> None:
         runtime = self._runtime
         async with runtime.transport.connect(runtime.exchange.websocket_url) as connection:
-            self.link.open(connection)
+            self._outbox = Outbox(connection.send, runtime.exchange.send_budget)
+            self.link.open(self._outbox)
             self.opened_at = trio.current_time()
             logger.info("connected, {}", self._role())
             self._phase = "the subscription"
-            self._nursery.start_soon(self._keep_desired, connection)
+            self._nursery.start_soon(self._keep_desired)
             if runtime.books.reorder_window_s:
                 self._nursery.start_soon(self._settle_jumps)
             await self._read(connection)
@@ -131,35 +142,37 @@ class Session:
 
     # -- what is said --------------------------------------------------------------------------------------------------
 
-    async def _keep_desired(self, connection: Connection) -> NoReturn:
+    async def _keep_desired(self) -> NoReturn:
         """Ask for what is desired and not asked for yet, end what is desired no more; again at each change."""
         books = self._runtime.books
-        while True:
-            change = self._dialog.change(books.subscriptions)
-            if not change.begin and not change.end:
-                self._check_answered()
-                await books.desires_changed.wait()
-                continue
-            try:
-                await self._ask(connection, change)
-            except LinkError as error:
-                # The reader meets the same end and says so.
-                logger.debug("a subscription could not be sent: {}", error)
-                await trio.sleep_forever()
+        try:
+            for frame in self._runtime.exchange.greeting():
+                await self._outbox.send(frame)
+            while True:
+                change = self._dialog.change(books.subscriptions)
+                if change.begin or change.end:
+                    await self._ask(change)
+                else:
+                    self._check_answered()
+                    await books.desires_changed.wait()
+        except LinkError as error:
+            # The reader meets the same end and says so.
+            logger.debug("a subscription could not be sent: {}", error)
+            await trio.sleep_forever()
 
-    async def _ask(self, connection: Connection, change: Change) -> None:
+    async def _ask(self, change: Change) -> None:
         exchange, dialog = self._runtime.exchange, self._dialog
         if change.end:
             dialog.ended(change.end)
             for frame in exchange.unsubscribe(change.end, dialog.next_id()):
-                await connection.send(frame)
+                await self._outbox.send(frame)
         if change.begin:
             request_id = dialog.next_id()
             dialog.asked(request_id, change.begin)
             self._expect_answers()
             self._asked_at = trio.current_time()
             for frame in exchange.subscribe([each.stream for each in change.begin], request_id):
-                await connection.send(frame)
+                await self._outbox.send(frame)
 
     def _expect_answers(self) -> None:
         """The peer has so long to answer; what is asked later in one attempt does not prolong it."""
@@ -191,7 +204,7 @@ class Session:
         self.link.last_frame_at = now
         if self.waiting is None:
 
-            def other(message: Message) -> None:
+            def other(message: SingleMessage) -> None:
                 self._other(message, now, received_at)
 
             self._runtime.fast_path.enter(frames, now=now, received_at=received_at, other=other, invalid=self._skip)
@@ -203,13 +216,19 @@ class Session:
             except InvalidMessageError as error:
                 self._skip(error)
                 continue
-            if isinstance(message, MarketUpdate | AccountUpdate):
-                self.waiting.keep(message, now, received_at)
-            else:
-                self._control(message, now)
+            self._keep(self.waiting, message, now, received_at)
         self._on_change()
 
-    def _other(self, message: Message, now: float, received_at: float) -> None:
+    def _keep(self, room: WaitingRoom, message: Message, now: float, received_at: float) -> None:
+        if isinstance(message, Several):
+            for each in message.messages:
+                self._keep(room, each, now, received_at)
+        elif isinstance(message, MarketUpdate | AccountUpdate):
+            room.keep(message, now, received_at)
+        else:
+            self._control(message, now)
+
+    def _other(self, message: SingleMessage, now: float, received_at: float) -> None:
         """What is no market data."""
         if isinstance(message, AccountUpdate):
             self._data(message, now, received_at)
@@ -226,7 +245,7 @@ class Session:
         else:
             self._runtime.feed.account(message, now=now, received_at=received_at)
 
-    def _control(self, message: Message, now: float) -> None:
+    def _control(self, message: SingleMessage, now: float) -> None:
         runtime = self._runtime
         match message:
             case Pong():
@@ -257,7 +276,41 @@ class Session:
             case Unsubscribed():
                 self._ended(message)
             case _:
-                pass
+                self._of_venue(message, now)
+
+    def _of_venue(self, message: SingleMessage, now: float) -> None:
+        """What only some venues say."""
+        match message:
+            case HighWater():
+                self._high_water(message, now)
+            case MustAnswer():
+                self._nursery.start_soon(self._answer, message.answer)
+            case Leaving():
+                logger.info("the venue leaves before long, {}: {}", self._role(), message.reason)
+                if self.waiting is None:
+                    self._runtime.rotation.ask(message.reason)
+            case Notice():
+                self._runtime.books.notice(message.kind, message.code, message.message)
+            case _:
+                self._runtime.books.stats.ignored += 1
+
+    def _high_water(self, message: HighWater, now: float) -> None:
+        """A successor may not believe what it heard before it leads: its predecessor's stream may be ahead."""
+        if self.waiting is None:
+            for stream, mark in message.marks.items():
+                self._runtime.feed.high_water(stream, mark, now)
+
+    async def _answer(self, frame: str) -> None:
+        """What the venue wants back. Many at once are one: who asks faster than it is answered has its sign of life."""
+        if self._answering:
+            return
+        self._answering = True
+        try:
+            await self._outbox.send(frame)
+        except LinkError as error:
+            logger.debug("an answer could not be sent: {}", error)
+        finally:
+            self._answering = False
 
     def _measure(self, now: float) -> None:
         """The first answer to what was asked last tells how long a round trip may take."""

@@ -27,6 +27,8 @@ class FeedStats:
     invalid_messages: int = 0
     invalid_replies: int = 0
     stale_replies: int = 0
+    ignored: int = 0
+    """Well-formed messages that mean nothing to the controller."""
     unexpected: int = 0
     """Data for a stream nobody asked for."""
     gaps_found: int = 0

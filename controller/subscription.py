@@ -208,6 +208,9 @@ class Subscription:
         """Remember the newest thing REST said."""
         timestamp = page.rows[-1].timestamp if page.rows else ""
         last_seq = page.last_seq if self.sequenced else None
+        if page.more and self.sequenced:
+            # As far as it goes, it proves: the stream is at least there.
+            last_seq = max((row.sequence_id for row in page.rows if row.sequence_id is not None), default=last_seq)
         self.rest_head = RestHead(last_seq=last_seq, epoch=page.epoch, timestamp=timestamp, asked_at=asked.at)
 
     @property

@@ -17,6 +17,7 @@ from gapless.controller import (
     StateChanged,
     StreamRejected,
     StreamReset,
+    VenueNotice,
 )
 from gapless.dashboard.open_gaps import OpenGaps, StreamKey
 from gapless.dashboard.revisions import Revisions
@@ -36,6 +37,7 @@ Happening: TypeAlias = (
     | ContinuityLost
     | StreamReset
     | StreamRejected
+    | VenueNotice
     | SnapshotRead
     | SnapshotMissed
     | ReconnectGaveUp
@@ -111,6 +113,10 @@ class Chronicle:
                 self._on_stream(event, "snapshot", f"snapshot: {event.rows} rows", revision)
             case SnapshotMissed():
                 self._on_stream(event, "snapshot", f"snapshot missed: {event.reason}", revision)
+            case VenueNotice():
+                notice: Kind = "rate_limited" if event.kind in {"limited", "banned"} else "rejected"
+                text = f"{event.kind}: {event.code} {event.message}"
+                self._add(self._items, event.at, notice, text, revision, ended_at=event.at)
             case ReconnectGaveUp():
                 text = f"gave up after {event.attempts} attempts: {event.reason}"
                 self._add(self._items, event.at, "gave_up", text, revision, ended_at=event.at)

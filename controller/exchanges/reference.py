@@ -1,9 +1,8 @@
 """The reference exchange: the wire format that ``gapless simulate`` speaks (``docs/protocol.md``)."""
 
 from collections.abc import Sequence
-from string import punctuation
 from typing import Final, TypeVar
-from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlunsplit
 
 import httpx
 import msgspec
@@ -25,6 +24,8 @@ from gapless.controller.exchange import (
     Unsubscribed,
     Welcome,
 )
+from gapless.controller.exchanges.addresses import checked_url, in_ascii
+from gapless.controller.exchanges.base import BaseExchange
 from gapless.controller.exchanges.reference_wire import (
     TAGS,
     AnyFrame,
@@ -57,11 +58,9 @@ _ANY_FRAME: Final = msgspec.json.Decoder(AnyFrame)
 _PRICES: Final = msgspec.json.Decoder(Prices)
 _ORDERS: Final = msgspec.json.Decoder(Orders)
 _BALANCES: Final = msgspec.json.Decoder(Balances)
-_URL_LENGTH_MAX: Final = 8_192
-"""Characters; the request line that common servers take."""
 
 
-class ReferenceExchange:
+class ReferenceExchange(BaseExchange):
     """Speaks the reference wire format.
 
     Args:
@@ -72,23 +71,22 @@ class ReferenceExchange:
     """
 
     def __init__(self, *, ws_url: str, rest_url: str, session_id: str) -> None:
-        ws = _checked_url("ws_url", ws_url, ("ws", "wss"))
-        rest = _checked_url("rest_url", rest_url, ("http", "https"))
+        ws = checked_url("ws_url", ws_url, ("ws", "wss"))
+        rest = checked_url("rest_url", rest_url, ("http", "https"))
         if rest.query or rest.fragment:
             raise ConfigurationError(f"rest_url = {rest_url!r} is not allowed: expected neither a query nor a fragment")
         if "#" in ws_url:
             raise ConfigurationError(f"ws_url = {ws_url!r} is not allowed: expected no fragment")
         named = [value for name, value in parse_qsl(ws.query, keep_blank_values=True) if name == "session_id"]
         session_id = _checked_session_id([session_id, *named])
-        query = [_in_ascii(ws.query)] if ws.query else []
+        query = [in_ascii(ws.query)] if ws.query else []
         if not named:
             query.append(urlencode({"session_id": session_id}))
-        path = _in_ascii(ws.path) if ws.path not in {"", "/"} else "/ws"
-        self.websocket_url: str = urlunsplit((ws.scheme, ws.netloc, path, "&".join(query), ""))
-        self.rest_host: str = _canonical_host(rest)
-        self.budget: tuple[int, float] | None = None
-        self._rest_url = urlunsplit((rest.scheme, rest.netloc, rest.path.rstrip("/"), "", ""))
-        self.page_rows_max: int = 1000
+        path = in_ascii(ws.path) if ws.path not in {"", "/"} else "/ws"
+        super().__init__(
+            ws_url=urlunsplit((ws.scheme, ws.netloc, path, "&".join(query), "")),
+            rest_url=rest_url,
+        )
         self._headers = {"X-Session-Id": session_id, "Accept": "application/json"}
         # A subclass that reads frames in a way of its own is asked for each of them.
         decodes_plainly = type(self).decode is ReferenceExchange.decode
@@ -148,10 +146,6 @@ class ReferenceExchange:
             raise InvalidMessageError(f"malformed {kind}: {error}") from None
         return kind
 
-    def weight(self, request: httpx.Request) -> int:  # noqa: ARG002  # the same for every request
-        """Every request costs 1."""
-        return 1
-
     def history_request(self, query: HistoryQuery) -> httpx.Request:
         """``GET /api/v1/prices``."""
         params: dict[str, str] = {"symbol": query.stream.symbol, "channel": query.stream.channel}
@@ -160,7 +154,7 @@ class ReferenceExchange:
         params["limit"] = str(query.limit)
         return httpx.Request("GET", f"{self._rest_url}/api/v1/prices", params=params, headers=self._headers)
 
-    def decode_history(self, reply: RestReply) -> HistoryPage:
+    def decode_history(self, query: HistoryQuery, reply: RestReply) -> HistoryPage:  # noqa: ARG002  # it says all
         """``{"prices": [...], "epoch": ..., "first_seq": ..., "last_seq": ...}``; all but ``prices`` optional."""
         page = _decoded(_PRICES, reply)
         return HistoryPage(rows=page.prices, epoch=page.epoch, first_seq=page.first_seq, last_seq=page.last_seq)
@@ -228,34 +222,6 @@ def _text(message: object) -> str:
     return msgspec.json.encode(message).decode()
 
 
-def _canonical_host(parts: SplitResult) -> str:
-    """One name for one server, however its address is written; user and password are not part of it."""
-    host = (parts.hostname or "").encode("idna").decode().rstrip(".")
-    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _checked_url(name: str, url: str, schemes: tuple[str, str]) -> SplitResult:
-    if len(url) > _URL_LENGTH_MAX:
-        raise ConfigurationError(
-            f"{name} is not allowed: expected at most {_URL_LENGTH_MAX} characters, got {len(url)}"
-        )
-    if any(sign.isspace() or not sign.isprintable() for sign in url):
-        raise ConfigurationError(f"{name} = {url!r} is not a URL: it has blanks or control characters")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-        # Whoever dials encodes the host once more, each by rules of its own.
-        (parts.hostname or "").encode("idna")
-        _ = httpx.URL(url).host
-    except (ValueError, httpx.InvalidURL) as error:
-        raise ConfigurationError(f"{name} = {url!r} is not a URL: {error.__cause__ or error}") from None
-    if parts.scheme not in schemes or not parts.hostname or port == 0:
-        allowed = f"{schemes[0]}://HOST:PORT or {schemes[1]}://HOST:PORT"
-        raise ConfigurationError(f"{name} = {url!r} is not allowed: expected {allowed}")
-    return parts
-
-
 def _checked_session_id(candidates: Sequence[str]) -> str:
     """The last of them: what the address names goes over the argument. It travels as a header, too."""
     for each in candidates:
@@ -266,8 +232,3 @@ def _checked_session_id(candidates: Sequence[str]) -> str:
     if len(candidates) > 2:
         raise ConfigurationError(f"ws_url names session_id {len(candidates) - 1} times; expected one at most")
     return candidates[-1]
-
-
-def _in_ascii(text: str) -> str:
-    """Quote what a request line cannot hold; what is quoted already stays as it is."""
-    return quote(text, safe=punctuation)

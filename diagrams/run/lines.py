@@ -45,6 +45,10 @@ class MarketData(StreamLine, frozen=True, kw_only=True):
     received_at: Moment
 
 
+class Trade(MarketData, frozen=True, kw_only=True):
+    """One trade of a venue."""
+
+
 class OrderUpdate(MarketData, frozen=True, kw_only=True):
     """An order changed; all rows of a snapshot carry one id."""
 
@@ -145,6 +149,7 @@ class Fault(Line, frozen=True, kw_only=True):
 
 AnyLine = (
     MarketData
+    | Trade
     | OrderUpdate
     | BalanceUpdate
     | SnapshotRead

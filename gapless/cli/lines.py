@@ -19,6 +19,7 @@ from gapless.controller import (
     StateChanged,
     StreamRejected,
     StreamReset,
+    VenueNotice,
 )
 
 _SPELLED_OUT_MAX: Final = 4
@@ -45,6 +46,9 @@ def _words(event: AnyEvent) -> str:
             )
         case StreamRejected():
             return f"rejected  {event.channel}:{event.symbol} {event.code}: {event.message}"
+        case VenueNotice():
+            wait = "" if event.retry_after_s is None else f"; not asked for {event.retry_after_s:g} s"
+            return f"notice    {event.kind} {event.code}: {event.message}{wait}"
         case SnapshotRead():
             return f"snapshot  of {event.channel}, {event.rows} rows ({event.source})"
         case SnapshotMissed():

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from gapless.controller import ConnectionController, RestRateLimiter, StateChanged, Stream, open_controller
-from gapless.controller.exchange import HistoryPage, RestReply
+from gapless.controller.exchange import HistoryPage, HistoryQuery, RestReply
 from gapless.controller.exchanges import ReferenceExchange
 from gapless.controller.transports import transport_of
 from gapless.simulator.exchange import ExchangeSimulator
@@ -31,15 +31,15 @@ class _WithoutTradeHistory(ReferenceExchange):
 class _WithoutLastId(ReferenceExchange):
     """A venue whose replies do not say how far it has come: what a reply omits, nobody can vouch for."""
 
-    def decode_history(self, reply: RestReply) -> HistoryPage:
-        return msgspec.structs.replace(super().decode_history(reply), last_seq=None)
+    def decode_history(self, query: HistoryQuery, reply: RestReply) -> HistoryPage:
+        return msgspec.structs.replace(super().decode_history(query, reply), last_seq=None)
 
 
 class _Forgetful(ReferenceExchange):
     """A venue that never kept one id in ten."""
 
-    def decode_history(self, reply: RestReply) -> HistoryPage:
-        page = super().decode_history(reply)
+    def decode_history(self, query: HistoryQuery, reply: RestReply) -> HistoryPage:
+        page = super().decode_history(query, reply)
         return msgspec.structs.replace(page, rows=[row for row in page.rows if (row.sequence_id or 0) % 10 != 7])
 
 

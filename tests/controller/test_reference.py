@@ -30,6 +30,7 @@ from gapless.controller.exchanges import ReferenceExchange
 from gapless.controller.exchanges.reference import BALANCE, ORDERS
 
 TICKER, ETHER = Stream("ticker", "BTC/USD"), Stream("ticker", "ETH/USD")
+ANY_QUERY = HistoryQuery(stream=TICKER, limit=1000)
 
 ORDER = {
     "order_id": "o-1",
@@ -354,7 +355,7 @@ def test_a_snapshot_request(exchange: ReferenceExchange, stream: Stream, path: s
 
 
 def test_a_page_of_history(exchange: ReferenceExchange) -> None:
-    page = exchange.decode_history(reply({"prices": [PRICE], "epoch": "e-1", "first_seq": 1, "last_seq": 99, "x": 1}))
+    page = exchange.decode_history(ANY_QUERY, reply({"prices": [PRICE], "epoch": "e-1", "first_seq": 1, "last_seq": 99, "x": 1}))
     assert (page.epoch, page.first_seq, page.last_seq) == ("e-1", 1, 99)
     (row,) = page.rows
     assert isinstance(row, HistoryRow)
@@ -364,13 +365,13 @@ def test_a_page_of_history(exchange: ReferenceExchange) -> None:
 
 def test_the_specifications_literal_page(exchange: ReferenceExchange) -> None:
     literal = {name: value for name, value in PRICE.items() if name != "sequence_id"}
-    page = exchange.decode_history(reply({"prices": [literal]}))
+    page = exchange.decode_history(ANY_QUERY, reply({"prices": [literal]}))
     assert (page.epoch, page.first_seq, page.last_seq) == (None, None, None)
     assert page.rows[0].sequence_id is None
 
 
 def test_an_empty_page(exchange: ReferenceExchange) -> None:
-    page = exchange.decode_history(reply({"prices": [], "epoch": "e-1", "first_seq": 100, "last_seq": 99}))
+    page = exchange.decode_history(ANY_QUERY, reply({"prices": [], "epoch": "e-1", "first_seq": 100, "last_seq": 99}))
     assert page == HistoryPage(rows=[], epoch="e-1", first_seq=100, last_seq=99)
 
 
@@ -403,7 +404,7 @@ def test_snapshots(exchange: ReferenceExchange) -> None:
 )
 def test_a_reply_that_is_none_says_how_it_begins(exchange: ReferenceExchange, body: bytes, named: str) -> None:
     with pytest.raises(InvalidReplyError, match=named):
-        exchange.decode_history(reply(body))
+        exchange.decode_history(ANY_QUERY, reply(body))
     for stream in (ORDERS, BALANCE):
         with pytest.raises(InvalidReplyError, match=named):
             exchange.decode_snapshot(stream, reply(body))
@@ -424,7 +425,7 @@ def test_a_reply_that_is_none_says_how_it_begins(exchange: ReferenceExchange, bo
 )
 def test_wrong_types_in_a_page(exchange: ReferenceExchange, field: dict[str, object]) -> None:
     with pytest.raises(InvalidReplyError, match=next(iter(field))):
-        exchange.decode_history(reply({"prices": [PRICE], "epoch": "e-1", "first_seq": 1, "last_seq": 99, **field}))
+        exchange.decode_history(ANY_QUERY, reply({"prices": [PRICE], "epoch": "e-1", "first_seq": 1, "last_seq": 99, **field}))
 
 
 # -- anything at all --------------------------------------------------------------------------------------------------
@@ -488,7 +489,7 @@ def test_decoding_a_reply_raises_nothing_but_invalid_reply() -> None:
     def explore(body: str | bytes) -> None:
         raw = reply(body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body)
         try:
-            page = exchange.decode_history(raw)
+            page = exchange.decode_history(ANY_QUERY, raw)
             reached["a page"] += 1
             assert all(row.sequence_id is None or 0 <= row.sequence_id < 2**63 for row in page.rows)
         except InvalidReplyError:

@@ -1,0 +1,66 @@
+"""What venues write as text, read exactly: decimals, times, bodies of errors. Pure.
+
+A price stands on the wire as a string or as a JSON number. Either way its digits are kept as they came, and the float
+beside them is the nearest one.
+"""
+
+from datetime import UTC, datetime, timedelta
+from math import isfinite
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from gapless.controller.errors import InvalidMessageError, InvalidReplyError
+from gapless.controller.exchange import RestReply
+
+_T = TypeVar("_T")
+
+UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What a hostile text makes msgspec raise: bad JSON or types, lone surrogates, ten thousand nested brackets."""
+Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""What fits a signed 64-bit integer, as every store and language can hold it."""
+Millis = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
+"""Unix milliseconds, to the end of the year 9999."""
+Decimal = Annotated[str, Meta(pattern=r"^-?[0-9]{1,40}(\.[0-9]{0,40})?\Z")]
+"""A decimal number in a string, without exponent."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DIGITS_MAX: Final = 64
+"""Characters of a number that is written as JSON number."""
+
+
+def number(raw: msgspec.Raw) -> tuple[str, float]:
+    """A JSON number as its own text and the nearest float.
+
+    Raises:
+        InvalidMessageError: it is no number, or none that is finite.
+    """
+    text = bytes(raw).decode("ascii", "replace")
+    try:
+        # Python reads more than JSON has; what is left of that, the first sign tells.
+        value = float(text) if len(text) <= _DIGITS_MAX and text[:1] in "-0123456789" else float("nan")
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value):
+        raise InvalidMessageError(f"expected a number, got {text[:_DIGITS_MAX]!r}")
+    return text, value
+
+
+def rfc3339_of_ms(unix_ms: int) -> str:
+    """Unix milliseconds as ``2026-01-01T00:00:00.000Z``; exact, which a detour over a float is not."""
+    at = _EPOCH + timedelta(milliseconds=unix_ms)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"
+
+
+def decoded_reply(decoder: "msgspec.json.Decoder[_T]", reply: RestReply) -> _T:
+    """The body of a reply.
+
+    Raises:
+        InvalidReplyError: it is something else than expected; says what came.
+    """
+    try:
+        return decoder.decode(reply.body)
+    except UNDECODABLE as error:
+        start = reply.body[:40].decode("utf-8", "replace")
+        raise InvalidReplyError(f"{error}; the body begins {start!r}") from None

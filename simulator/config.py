@@ -28,8 +28,6 @@ class ServingConfig(Settings, frozen=True, kw_only=True):
     failures: FailuresConfig = FailuresConfig()
     sessions_max: Positive = 1_000
     """Open connections, handshakes included; more are closed at once."""
-    streams_max: Positive = 1_000
-    """Streams one connection may subscribe."""
     message_bytes_max: Positive = 65_536
     """Longest message a client may send; a longer one closes its connection with 1009."""
     outbound_queue_max: Positive = 10_000
@@ -103,6 +101,8 @@ class SimulatorConfig(ServingConfig, frozen=True, kw_only=True):
     channels: tuple[Name, ...] = ("ticker", "trade")
     account_rate_per_s: Rate = 0.0
     """Orders and balances changed per second by the generator of account activity; 0: none."""
+    streams_max: Positive = 1_000
+    """Streams one connection may subscribe."""
     literal: bool = False
     """Speak the specification's literal form: no epochs, no marks, REST rows without ids, times alone to ask by."""
     record: bool = False

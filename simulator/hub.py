@@ -79,6 +79,10 @@ class Hub:
         session.marks.pop(key, None)
         self._listeners.get(key, {}).pop(session, None)
 
+    def listeners(self, key: StreamKey) -> tuple[Session, ...]:
+        """Who hears ``key``, in the order they came."""
+        return tuple(self._listeners.get(key, ()))
+
     def broadcast(self, key: StreamKey, frame: Frame) -> None:
         """Queue ``frame`` for everybody who hears ``key``."""
         listeners = self._listeners.get(key)

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gapless.simulator.failures import FailureControl
 from gapless.simulator.records import RequestRecord
 from gapless.simulator.registry import REST_STRATEGIES
-from gapless.simulator.seams import HINTS, RestCall, RestStrategy
+from gapless.simulator.seams import HINTS, SESSION, RestCall, RestStrategy
 from gapless.simulator.served import Metered, Served
 
 SESSIONS_MAX = 10_000
@@ -63,7 +63,7 @@ class RestGate:
         is_control = path.startswith(CONTROL_PREFIX)
         strategies = [] if is_control else self._faults.of(session_id)
         call = RestCall(method=scope["method"], path=path, session_id=session_id, form=self._exchange.rest_form)
-        scope[HINTS] = call.hints
+        scope[HINTS], scope[SESSION] = call.hints, session_id
         metered = None if is_control else self._exchange.meter(call, scope)
 
         async def send_and_log(message: Message) -> None:

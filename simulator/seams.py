@@ -115,6 +115,8 @@ class RestCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 HINTS = "gapless.hints"
+SESSION = "gapless.session_id"
+"""Where in the ASGI scope an endpoint finds whose request it is."""
 
 
 class RestStrategy(ABC):

@@ -37,6 +37,8 @@ class Session:
         self.connection = connection
         self.marks: dict[StreamKey, int] = {}
         """What is subscribed, each with the last id issued before."""
+        self.accent = ""
+        """Which form of its exchange's language it is spoken to in, where there are several."""
         self._scope = scope
         self._line = line
         self._queue_max = queue_max

@@ -1,0 +1,34 @@
+"""Simulated venues: real exchanges' wire formats, limits and quirks, with every failure of the simulator on top.
+
+>>> import trio
+>>> from gapless.simulator import serve_exchange
+>>> async def main() -> str:
+...     venue = VenueSimulator(BinanceSpot(), VenueConfig(rate_per_s=0))
+...     async with serve_exchange(venue) as endpoints:
+...         assert endpoints.ws_url.endswith("/ws")
+...         return venue.publish("BTCUSDT", price="61837.63000000").price
+>>> trio.run(main)
+'61837.63000000'
+"""
+
+from gapless.simulator.venues.binance import BinanceLimits, BinanceOptions, BinanceSpot
+from gapless.simulator.venues.config import VenueConfig
+from gapless.simulator.venues.limits import Violation, WeightRecord
+from gapless.simulator.venues.recording import RecordedTrade
+from gapless.simulator.venues.simulator import VenueSimulator
+from gapless.simulator.venues.trade import Side, VenueTrade
+from gapless.simulator.venues.venue import Venue
+
+__all__ = [
+    "BinanceLimits",
+    "BinanceOptions",
+    "BinanceSpot",
+    "RecordedTrade",
+    "Side",
+    "Venue",
+    "VenueConfig",
+    "VenueSimulator",
+    "VenueTrade",
+    "Violation",
+    "WeightRecord",
+]

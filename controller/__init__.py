@@ -43,6 +43,7 @@ from gapless.controller.priority import Priority
 from gapless.controller.rate_limiter import RestRateLimiter
 from gapless.controller.rest import RestStats
 from gapless.controller.sequence_tracker import Gap, SequenceTracker
+from gapless.controller.splitting import open_controllers, split_streams
 from gapless.controller.stats import FeedStats
 from gapless.controller.stream import Stream
 from gapless.states import State, Trigger
@@ -96,4 +97,6 @@ __all__ = [
     "VenueNotice",
     "load_settings",
     "open_controller",
+    "open_controllers",
+    "split_streams",
 ]

@@ -92,6 +92,9 @@ class LiveFeed:
         if subscription is None or subscription.barred or not subscription.sequenced:
             return
         subscription.ledger.start_at(mark + 1)
+        if not subscription.ledger.is_far(mark):
+            # Having said so, the socket is no further behind than this.
+            subscription.live_head = max(subscription.live_head or 0, mark)
         if (gap := subscription.ledger.issued(mark)) is not None:
             self._hesitate_or_open(subscription, gap, "high_water", now)
         elif subscription.ledger.suspect == mark:

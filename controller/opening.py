@@ -77,9 +77,7 @@ async def open_controller(
             over the controller gets it instead.
         ReconnectExhaustedError: attempts are spent and ``config.reconnect_exhausted`` is ``"raise"``.
     """
-    if session_id is None:
-        session_id = f"gapless-{uuid4().hex[:12]}"
-    venue = exchange or _reference(ws_url, rest_url, session_id)
+    venue = exchange or _reference(ws_url, rest_url, session_id or random_session_id())
     config = (config or NetworkConfig()).within(venue.budget, rotate_after_s=venue.rotate_after_s)
     if not streams or len(set(streams)) != len(streams):
         raise ConfigurationError(f"expected at least one stream, all different, got {[str(each) for each in streams]}")
@@ -118,6 +116,11 @@ async def open_controller(
     finally:
         if http is None:
             await host_clients.leave(host)
+
+
+def random_session_id() -> str:
+    """A name that no other client has."""
+    return f"gapless-{uuid4().hex[:12]}"
 
 
 def _reference(ws_url: str | None, rest_url: str | None, session_id: str) -> Exchange:

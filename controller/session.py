@@ -259,7 +259,7 @@ class Session:
                 self._measure(now)
                 for stream, mark in self._dialog.taken(message).items():
                     if self.waiting is not None:
-                        self.waiting.marks[stream] = mark
+                        self.waiting.mark(stream, mark)
                     else:
                         runtime.feed.acknowledge(stream, mark)
                 self._conclude(self._dialog.refusals())
@@ -295,10 +295,11 @@ class Session:
                 self._runtime.books.stats.ignored += 1
 
     def _high_water(self, message: HighWater, now: float) -> None:
-        """A successor may not believe what it heard before it leads: its predecessor's stream may be ahead."""
-        if self.waiting is None:
-            for stream, mark in message.marks.items():
+        for stream, mark in message.marks.items():
+            if self.waiting is None:
                 self._runtime.feed.high_water(stream, mark, now)
+            else:
+                self.waiting.mark(stream, mark)
 
     async def _answer(self, frame: str) -> None:
         """What the venue wants back. Many at once are one: who asks faster than it is answered has its sign of life."""

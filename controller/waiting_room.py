@@ -27,6 +27,11 @@ class WaitingRoom:
         """Whether no more may be kept."""
         return len(self.data) >= HELD_MAX
 
+    def mark(self, stream: Stream, mark: int | None) -> None:
+        """A stream was taken, or is at this id; the first id that was named stays: from there on this socket speaks."""
+        if self.marks.get(stream) is None:
+            self.marks[stream] = mark
+
     def keep(self, message: MarketUpdate | AccountUpdate, now: float, received_at: float) -> None:
         """Keep one message; what does not fit is dropped and found missing later, by its id."""
         if not self.is_full:

@@ -24,11 +24,14 @@ from gapless.controller import (
     AnyEvent,
     ConfigurationError,
     ConnectionController,
+    Exchange,
     NetworkConfig,
     ReconnectExhaustedError,
     Stream,
     open_controller,
 )
+from gapless.controller.exchanges import VENUES, ReferenceExchange, venue
+from gapless.controller.opening import random_session_id
 
 _SUMMARY_EVERY_S: Final = 1.0
 _FLUSH_MAX_S: Final = 10.0
@@ -41,11 +44,26 @@ Examples (gapless simulate prints both URLs):
   gapless watch --ws-url ws://127.0.0.1:8080/ws --rest-url http://127.0.0.1:8081 --stream ticker:BTC/USD
   gapless watch ... --stream ticker:BTC/USD --stream 'orders:*' --json | jq .
   gapless watch ... --set ws_idle_timeout=2 --set reconnect_max_backoff=5
+  gapless watch --exchange binance --stream trade:BTCUSDT
+  gapless watch --exchange binance --stream trade:BTCUSDT --ws-url ws://127.0.0.1:8080/ws --rest-url ...
+
+\b
+A venue's channels and symbols, as it writes them:
+  binance   trade:BTCUSDT  aggTrade:BTCUSDT  bookTicker:BTCUSDT
+  coinbase  matches:BTC-USD
 
 The file's table [network] takes the fields of --set. docs/events.md describes the lines of --json."""
 )
-@click.option("--ws-url", required=True, metavar="URL", help="ws://HOST:PORT/ws or wss://...")
-@click.option("--rest-url", required=True, metavar="URL", help="http://HOST:PORT or https://...")
+@click.option(
+    "--exchange",
+    "venue_name",
+    type=click.Choice(["reference", *VENUES]),
+    default="reference",
+    show_default=True,
+    help="What is spoken: the reference exchange's format, or a venue's own.",
+)
+@click.option("--ws-url", metavar="URL", help="ws://HOST:PORT/ws or wss://...; by default the venue's own.")
+@click.option("--rest-url", metavar="URL", help="http://HOST:PORT or https://...; by default the venue's own.")
 @click.option(
     "--stream", "streams", multiple=True, required=True, metavar="CHANNEL:SYMBOL", help="What to watch; repeatable."
 )
@@ -58,8 +76,9 @@ The file's table [network] takes the fields of --set. docs/events.md describes t
 def watch(
     context: click.Context,
     *,
-    ws_url: str,
-    rest_url: str,
+    venue_name: str,
+    ws_url: str | None,
+    rest_url: str | None,
     streams: tuple[str, ...],
     config: Path | None,
     settings: tuple[str, ...],
@@ -79,19 +98,19 @@ def watch(
         raise OneLineError(f"--session-id {session_id!r} is not allowed: expected printable ASCII", WRONG_USAGE)
     if requests and not as_json:
         raise click.UsageError("--requests goes with --json")
+    exchange = _exchange(venue_name, ws_url, rest_url, session_id)
     network = network_config(config, settings)
     wanted = parse_streams(streams)
 
     run = partial(
         _watch,
         network=network,
-        session_id=session_id,
         seconds=seconds or inf,
         as_json=as_json,
         witness=Witness() if requests else None,
     )
     try:
-        refused = trio.run(run, ws_url, rest_url, wanted)
+        refused = trio.run(run, exchange, wanted)
     except ConfigurationError as error:
         raise OneLineError(str(error), WRONG_USAGE) from None
     except ReconnectExhaustedError as error:
@@ -100,13 +119,25 @@ def watch(
         context.exit(FAILED)  # the line on stderr is out already
 
 
+def _exchange(name: str, ws_url: str | None, rest_url: str | None, session_id: str | None) -> Exchange:
+    try:
+        if name != "reference":
+            if session_id is not None:
+                raise click.UsageError("--session-id goes with --exchange reference")
+            return venue(name, ws_url=ws_url, rest_url=rest_url)
+        if ws_url is None or rest_url is None:
+            missing = "--ws-url" if ws_url is None else "--rest-url"
+            raise click.UsageError(f"Missing option '{missing}': the reference exchange has no address of its own.")
+        return ReferenceExchange(ws_url=ws_url, rest_url=rest_url, session_id=session_id or random_session_id())
+    except ConfigurationError as error:
+        raise OneLineError(str(error), WRONG_USAGE) from None
+
+
 async def _watch(
-    ws_url: str,
-    rest_url: str,
+    exchange: Exchange,
     streams: list[Stream],
     *,
     network: NetworkConfig,
-    session_id: str | None,
     seconds: float,
     as_json: bool,
     witness: Witness | None,
@@ -124,11 +155,9 @@ async def _watch(
                     async with (
                         client_through(witness, network.rest_timeout) as http,
                         open_controller(
-                            ws_url=ws_url,
-                            rest_url=rest_url,
+                            exchange=exchange,
                             streams=streams,
                             config=network,
-                            session_id=session_id,
                             http=http,
                         ) as controller,
                     ):

@@ -10,6 +10,7 @@
 1
 """
 
+from gapless.simulator.capture_file import CaptureError
 from gapless.simulator.config import SimulatorConfig
 from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.failure_modes import (
@@ -38,7 +39,7 @@ from gapless.simulator.failure_modes import (
 )
 from gapless.simulator.messages import Balance, Order, PricePoint, StreamKey
 from gapless.simulator.records import HandshakeRecord, IssuedLog, RequestRecord, SubscriptionRecord
-from gapless.simulator.replay import CaptureError, Replay, Trade, read_trades
+from gapless.simulator.replay import Replay, Trade, read_trades
 from gapless.simulator.serve import Endpoints, serve_exchange
 from gapless.simulator.settings import SettingsError
 from gapless.simulator.strategies import SilentConnectionStrategy

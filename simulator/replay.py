@@ -5,18 +5,17 @@ Trades become ids of channel ``trade`` with the spacing they were received with;
 ``bookTicker`` before; every other frame is skipped. After the last trade the market is simply quiet.
 """
 
-import gzip
 import math
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 import trio
 from loguru import logger
 from msgspec import Meta
 
+from gapless.simulator.capture_file import TIME_NS_MAX, CaptureError, capture_lines
 from gapless.simulator.exchange import ExchangeSimulator
 from gapless.simulator.messages import StreamKey
 
@@ -24,12 +23,6 @@ LINE_FORMAT = '<receive time in ns> {"stream":...,"data":{...}}'
 
 Amount = Annotated[float, Meta(gt=0.0, lt=1e18)]
 """A price or a quantity; the upper limit keeps ``inf`` out."""
-_WHOLE_MAX: Final = 2**63 - 1
-"""A signed 64-bit integer, as every store and language can hold it: as a time, the year 2262."""
-
-
-class CaptureError(Exception):
-    """A capture cannot be used; the message names the file, the line and what was expected."""
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -77,7 +70,7 @@ def read_trades(path: str | Path, *more: str | Path) -> tuple[Trade, ...]:
     trades: list[Trade] = []
     best: dict[str, _BookTicker] = {}
     for file in (path, *more):
-        for number, line in _lines(Path(file)):
+        for number, line in capture_lines(Path(file)):
             try:
                 trade = _read_line(line, best)
             except (ValueError, RecursionError) as error:
@@ -94,21 +87,10 @@ def read_trades(path: str | Path, *more: str | Path) -> tuple[Trade, ...]:
     return tuple(trades)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for line in file:
-                number += 1
-                yield number, line
-    except (EOFError, zlib.error, OSError) as error:
-        raise CaptureError(f"{path}, after line {number}: expected a readable capture: {error}") from error
-
-
 def _read_line(line: bytes, best: dict[str, _BookTicker]) -> Trade | None:
     """The trade on this line, if it is one; a ``bookTicker`` is noted in ``best``."""
     time_ns, _, text = line.partition(b" ")
-    if not time_ns.isdigit() or int(time_ns) > _WHOLE_MAX:
+    if not time_ns.isdigit() or int(time_ns) > TIME_NS_MAX:
         raise ValueError("the line does not begin with a time")
     frame = _frames.decode(text)
     kind = frame.stream.partition("@")[2]

@@ -12,9 +12,10 @@
 """
 
 from gapless.simulator.venues.binance import BinanceLimits, BinanceOptions, BinanceSpot
+from gapless.simulator.venues.coinbase import CoinbaseExchange, CoinbaseLimits, CoinbaseOptions
 from gapless.simulator.venues.config import VenueConfig
 from gapless.simulator.venues.limits import Violation, WeightRecord
-from gapless.simulator.venues.recording import RecordedTrade
+from gapless.simulator.venues.recording import CaptureReader, RecordedTrade, read_capture
 from gapless.simulator.venues.simulator import VenueSimulator
 from gapless.simulator.venues.trade import Side, VenueTrade
 from gapless.simulator.venues.venue import Venue
@@ -23,6 +24,10 @@ __all__ = [
     "BinanceLimits",
     "BinanceOptions",
     "BinanceSpot",
+    "CaptureReader",
+    "CoinbaseExchange",
+    "CoinbaseLimits",
+    "CoinbaseOptions",
     "RecordedTrade",
     "Side",
     "Venue",
@@ -31,4 +36,5 @@ __all__ = [
     "VenueTrade",
     "Violation",
     "WeightRecord",
+    "read_capture",
 ]

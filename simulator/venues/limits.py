@@ -1,5 +1,6 @@
 """The limits a venue sets its clients, counted per address, and the books a test compares a client's with."""
 
+import math
 from collections import OrderedDict, deque
 from typing import Final
 
@@ -62,6 +63,11 @@ class TokenBucket:
         self.per_s = per_s
         self.burst = burst
         self._states: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def used(self, key: str) -> int:
+        """How many of the burst are gone, as of the last :meth:`take`."""
+        tokens, _ = self._states.get(key, (float(self.burst), 0.0))
+        return self.burst - math.floor(tokens + 1e-9)
 
     def take(self, key: str, now: float) -> float:
         """Take a token at ``now``, if there is one; how long until there is, 0 where there was."""

@@ -10,6 +10,7 @@ from gapless.simulator.seams import RestCall, RestForm
 from gapless.simulator.served import Caller, Conversation, Metered, Visit
 from gapless.simulator.session import Session
 from gapless.simulator.venues.market import VenueMarket
+from gapless.simulator.venues.recording import CaptureReader
 from gapless.simulator.venues.trade import VenueTrade
 
 
@@ -69,6 +70,10 @@ class Venue(ABC):
     @abstractmethod
     def traded(self, trade: VenueTrade) -> None:
         """A trade happened; it is in the market's history already. Tell whoever listens."""
+
+    @abstractmethod
+    def capture_reader(self) -> CaptureReader:
+        """Reads recordings of this venue."""
 
     def meter(self, call: RestCall, address: str, scope: Scope) -> Metered | None:  # noqa: ARG002
         """Count a REST request against the venue's limits; None: it has none."""

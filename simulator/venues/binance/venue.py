@@ -12,6 +12,7 @@ from gapless.simulator.seams import RestCall, RestForm
 from gapless.simulator.served import Caller, Metered, Visit
 from gapless.simulator.session import Session
 from gapless.simulator.venues.binance.aggregates import Aggregate, Aggregator
+from gapless.simulator.venues.binance.capture import BinanceCaptureReader
 from gapless.simulator.venues.binance.conversation import COMBINED, BinanceConversation, streams_of
 from gapless.simulator.venues.binance.limits import BinanceLimits, BinanceOptions, WeightMeter
 from gapless.simulator.venues.binance.requests import named_stream
@@ -107,6 +108,10 @@ class BinanceSpot(Venue):
                 u=self._updates, s=trade.symbol, b=trade.bid, B=BEST_AMOUNT, a=trade.ask, A=BEST_AMOUNT
             )
             self._tell(StreamKey("bookTicker", trade.symbol), self._updates, ticker)
+
+    def capture_reader(self) -> BinanceCaptureReader:
+        """Combined streams, a line each."""
+        return BinanceCaptureReader()
 
     async def run(self) -> None:
         """Close the aggregates that nothing joins."""

@@ -67,6 +67,7 @@ class Books:
         self.desires_changed: Final = Signal()
         """Notified when a stream is desired, desired no more, or to be asked for again."""
         self._exchange = exchange
+        self.ids_restart: Final = exchange.ids_restart
         self._reconciles = config.reconciliation_enabled
         self._tracker = SequenceTracker(jump_max=config.sequence_jump_max, intervals_max=config.open_intervals_max)
         self._by_key = {(stream.channel, stream.symbol): self._opened(stream) for stream in streams}

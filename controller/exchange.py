@@ -206,6 +206,14 @@ class Exchange(Protocol):
         ...
 
     @property
+    def ids_restart(self) -> bool:
+        """Whether ids may count from 1 again though the venue has no epochs that say so; told by the venue's times.
+
+        False: a venue whose ids go on for ever, so that a lower one is a repeat, or corrupt.
+        """
+        ...
+
+    @property
     def page_rows_max(self) -> int:
         """The most rows a page of history can hold."""
         ...

@@ -141,7 +141,7 @@ class LiveFeed:
         if sequence_id is None or not subscription.sequenced:
             self._unsequenced(subscription, update, received_at)
             return
-        if self._books.epoch is None:
+        if self._books.epoch is None and self._books.ids_restart:
             self._without_epochs(subscription, update, sequence_id)
         if self._books.delivery.overflowing and self._books.turns.is_full_for(subscription, sequence_id):
             self._skip(subscription, sequence_id)
@@ -179,7 +179,7 @@ class LiveFeed:
             return
         subscription.last_data_at = max(subscription.last_data_at, now)
         subscription.snapshot = None
-        if self._books.epoch is None and update.sequence_id is not None:
+        if self._books.epoch is None and self._books.ids_restart and update.sequence_id is not None:
             self._account_without_epochs(subscription, update, update.sequence_id)
         if self._books.delivery.overflowing and self._books.turns.is_full_for(subscription, update.sequence_id):
             if update.sequence_id is None:

@@ -49,6 +49,7 @@ class BaseExchange(ABC):
     send_budget: Budget | None = None
     streams_max: int | None = None
     rotate_after_s: float | None = None
+    ids_restart: bool = False
     page_rows_max: int = 1000
 
     def __init__(self, *, ws_url: str, rest_url: str) -> None:

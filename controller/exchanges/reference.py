@@ -70,6 +70,9 @@ class ReferenceExchange(BaseExchange):
         session_id: kept over reconnects, so that the server recognises the session.
     """
 
+    ids_restart = True
+    """In the literal form, which has no epochs."""
+
     def __init__(self, *, ws_url: str, rest_url: str, session_id: str) -> None:
         ws = checked_url("ws_url", ws_url, ("ws", "wss"))
         rest = checked_url("rest_url", rest_url, ("http", "https"))

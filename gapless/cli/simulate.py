@@ -1,4 +1,4 @@
-"""``gapless simulate``: the reference exchange as a process."""
+"""``gapless simulate``: the reference exchange, or a real venue's double, as a process."""
 
 import errno
 import os
@@ -10,21 +10,12 @@ import msgspec
 import trio
 
 from gapless.cli.endings import OneLineError, cancelled_by_signals
+from gapless.cli.exhibits import REFERENCE, Exhibit, reference_exhibit, settings_of, venue_exhibit
 from gapless.cli.options import CAPTURE, SPEED
 from gapless.controller.groups import unwrapped
-from gapless.simulator import (
-    CaptureError,
-    Endpoints,
-    ExchangeSimulator,
-    Replay,
-    SettingsError,
-    SimulatorConfig,
-    read_trades,
-    serve_exchange,
-)
+from gapless.simulator import Endpoints, SimulatorConfig, serve_exchange
+from gapless.simulator.venues import VENUES, VenueConfig
 
-_CHANNEL = "trade"
-"""Where recorded trades go."""
 _PORT = click.IntRange(0, 65_535)
 
 
@@ -34,10 +25,20 @@ Examples:
   gapless simulate                      a market on two free ports; the line printed names them
   gapless simulate --ws-port 8080 --rest-port 8081 --config exchange.toml
   gapless simulate --capture btcusdt.gz --speed 10
+  gapless simulate --venue binance      speaks as Binance spot does: dial the ws_url, ask the rest_url
+  gapless simulate --venue binance --capture day1.gz --capture day2.gz --speed 20
+  gapless simulate --venue coinbase --capture COINBASE.ws.gz
+
+\b
+Captures: for reference and binance what Binance sent on combined streams, a line each,
+  1723161254087896568 {"stream":"btcusdt@trade","data":{"e":"trade",...}}
+for coinbase a recording of cryptofeed, of which the matches are taken,
+  1618677846.645482: {"type":"match","trade_id":1568318,...}
+A venue sends the recorded ids, prices, amounts and times as they are.
 
 \b
 A TOML file for --config:
-  symbols = ["BTC/USD", "ETH/USD"]
+  symbols = ["BTC/USD", "ETH/USD"]      # as the venue writes them
   rate_per_s = 20.0
   [failures.silent_connection]
   enabled = true
@@ -47,6 +48,13 @@ A TOML file for --config:
 Failures can be switched while it runs, for all sessions or for one:
   curl -X PUT -d '{"drop":{"enabled":true,"every_nth":10}}' \\
        http://HOST:PORT/api/v1/simulator/failures"""
+)
+@click.option(
+    "--venue",
+    type=click.Choice([REFERENCE, *VENUES]),
+    default=REFERENCE,
+    show_default=True,
+    help="Whose wire format, REST and limits.",
 )
 @click.option("--ws-port", type=_PORT, default=0, metavar="P", help="For WebSocket; by default a free one.")
 @click.option("--rest-port", type=_PORT, default=0, metavar="P", help="For REST; by default a free one.")
@@ -59,11 +67,12 @@ Failures can be switched while it runs, for all sessions or for one:
     type=CAPTURE,
     multiple=True,
     metavar="FILE",
-    help=f"Recorded trades on channel {_CHANNEL}, not the generated market; given again, files continue each other.",
+    help="Recorded trades, not the generated market; given again, files continue each other.",
 )
 @click.option("--speed", type=SPEED, metavar="X", help="How much faster than recorded; by default 1.")
 def simulate(
     *,
+    venue: str,
     ws_port: int,
     rest_port: int,
     host: str,
@@ -80,14 +89,16 @@ def simulate(
         raise click.UsageError(f"--ws-port and --rest-port are both {ws_port}; the exchange needs two ports")
     if speed is not None and not captures:
         raise click.UsageError("--speed goes with --capture; the generated market's is rate_per_s in --config")
-    settings = _settings(config, seed)
-    replay: Replay | None = None
-    if captures:
-        settings, replay = _recorded(settings, captures, speed or 1.0, keep_channels=config is not None)
+    if venue == REFERENCE:
+        exhibit = reference_exhibit(
+            settings_of(SimulatorConfig, config, seed), captures, speed or 1.0, configured=config is not None
+        )
+    else:
+        exhibit = venue_exhibit(venue, settings_of(VenueConfig, config, seed), captures, speed or 1.0)
 
     unwritten = ""
     try:
-        unwritten = trio.run(_serve, settings, replay, host, ws_port, rest_port)
+        unwritten = trio.run(_serve, exhibit, host, ws_port, rest_port)
     except* OSError as group:
         error = unwrapped(group)
         ports = [port for port in (ws_port, rest_port) if _number(error) and port and not _is_free(host, port)]
@@ -109,62 +120,25 @@ def _number(error: BaseException) -> int:
     return number if number in errno.errorcode else 0
 
 
-def _settings(file: Path | None, seed: int | None) -> SimulatorConfig:
-    try:
-        settings = SimulatorConfig() if file is None else SimulatorConfig.load(file)
-        return settings if seed is None else msgspec.structs.replace(settings, seed=seed)
-    except SettingsError as error:
-        raise OneLineError(str(error)) from None
-    except OSError as error:
-        raise OneLineError(f"cannot read {file}: {error.strerror}") from None
-
-
-def _recorded(
-    settings: SimulatorConfig, captures: tuple[Path, ...], speed: float, *, keep_channels: bool
-) -> tuple[SimulatorConfig, Replay]:
-    """An exchange whose market is the recording. What a file configured besides stays, as streams that are quiet."""
-    try:
-        trades = read_trades(*captures)
-        symbols = dict.fromkeys(trade.symbol for trade in trades)
-        if keep_channels:
-            symbols |= dict.fromkeys(settings.symbols)
-        channels = dict.fromkeys((_CHANNEL, *(settings.channels if keep_channels else ())))
-        settings = msgspec.structs.replace(settings, symbols=tuple(symbols), channels=tuple(channels), rate_per_s=0.0)
-    except (CaptureError, SettingsError) as error:
-        raise OneLineError(str(error)) from None
-    return settings, Replay(trades, speed, channel=_CHANNEL)
-
-
-async def _serve(settings: SimulatorConfig, replay: Replay | None, host: str, ws_port: int, rest_port: int) -> str:
+async def _serve(exhibit: Exhibit, host: str, ws_port: int, rest_port: int) -> str:
     """Serve until a signal comes; why the ready line could not be printed, or nothing."""
-    exchange = ExchangeSimulator(settings)
     scope = trio.CancelScope()
     async with cancelled_by_signals(scope):
         with scope:
-            async with serve_exchange(exchange, host, ws_port, rest_port) as endpoints:
+            async with serve_exchange(exhibit.exchange, host, ws_port, rest_port) as endpoints:
                 try:
-                    click.echo(_ready_line(exchange, endpoints, replay))
+                    click.echo(_ready_line(exhibit, endpoints))
                 except OSError as error:
                     return _said(error)
-                if replay is not None:
-                    await replay.run(exchange)
+                if exhibit.replay is not None:
+                    await exhibit.replay()
                 await trio.sleep_forever()
     return ""
 
 
-def _ready_line(exchange: ExchangeSimulator, endpoints: Endpoints, replay: Replay | None) -> bytes:
+def _ready_line(exhibit: Exhibit, endpoints: Endpoints) -> bytes:
     """One JSON object: where it is served, and what."""
-    config = exchange.config
-    facts = {
-        "ws_url": endpoints.ws_url,
-        "rest_url": endpoints.rest_url,
-        "epoch": exchange.epoch,
-        "symbols": config.symbols,
-        "channels": config.channels,
-        "seed": config.seed,
-        "replay_s": None if replay is None else round(replay.duration_s, 3),
-    }
-    return msgspec.json.encode(facts)
+    return msgspec.json.encode({"ws_url": endpoints.ws_url, "rest_url": endpoints.rest_url, **exhibit.facts})
 
 
 def _is_free(host: str, port: int) -> bool:

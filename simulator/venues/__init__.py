@@ -16,11 +16,13 @@ from gapless.simulator.venues.coinbase import CoinbaseExchange, CoinbaseLimits, 
 from gapless.simulator.venues.config import VenueConfig
 from gapless.simulator.venues.limits import Violation, WeightRecord
 from gapless.simulator.venues.recording import CaptureReader, RecordedTrade, read_capture
+from gapless.simulator.venues.registry import VENUES
 from gapless.simulator.venues.simulator import VenueSimulator
 from gapless.simulator.venues.trade import Side, VenueTrade
 from gapless.simulator.venues.venue import Venue
 
 __all__ = [
+    "VENUES",
     "BinanceLimits",
     "BinanceOptions",
     "BinanceSpot",

@@ -141,6 +141,8 @@ class VenueSimulator(Served):
             KeyError: a symbol is not traded here.
             ValueError: there is no trade, ``speed`` is not a positive number, or numbers do not rise.
         """
+        for symbol in {each.trade.symbol: None for each in trades}:
+            self._market.history(symbol)  # all of them exist, or nothing happens
         await paced(trades, speed, self.issue)
 
     def _numbered(

@@ -143,7 +143,7 @@ def test_watch_lists_every_setting() -> None:
     ("text", "says"),
     [
         ("rate_per_s = -1", "SimulatorConfig.rate_per_s = -1: Expected 'float' >= 0.0 - at '$.rate_per_s'"),
-        ("nonsense = 1", "unknown field 'nonsense'; known are seed, symbols, channels, rate_per_s, "),
+        ("nonsense = 1", "unknown field 'nonsense'; known are seed, symbols, rate_per_s, "),
         ("[failures.drop]\nenabled = true", "SelectMode.enabled = True: expected one of probability, ids or every_nth"),
         ("=", "expected TOML in UTF-8"),
     ],

@@ -68,7 +68,7 @@ def decoded(lines: list[bytes]) -> list[AnyEvent]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_simulate_says_where_it_is_and_ends_at_a_signal(number: int) -> None:
     with exchange("--seed", "7") as (process, ready):
-        assert set(ready) == {"ws_url", "rest_url", "epoch", "symbols", "channels", "seed", "replay_s"}
+        assert set(ready) == {"ws_url", "rest_url", "venue", "epoch", "symbols", "channels", "seed", "replay_s"}
         assert ready["ws_url"].startswith("ws://127.0.0.1:")
         assert ready["ws_url"].endswith("/ws")
         assert ready["rest_url"].startswith("http://127.0.0.1:")

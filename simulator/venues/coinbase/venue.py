@@ -65,15 +65,19 @@ class CoinbaseExchange(Venue):
                 session.send(frame)
 
     async def run(self) -> None:
-        """Heartbeats, once a second for every product."""
+        """Heartbeats, once a second for every product that was traded.
+
+        One that was not has none, unlike the venue's: a mark of 0 would make the first trade a gap of all ids below.
+        """
         beat_at = trio.current_time()
         while True:
             beat_at += HEARTBEAT_EVERY_S
             await trio.sleep_until(beat_at)
             for symbol in self.market.symbols:
                 listeners = self.market.listeners("heartbeat", symbol)
-                if listeners:
-                    frame = heartbeat_frame(symbol, self.market.history(symbol).last, self.market.shown_ns())
+                last = self.market.history(symbol).last
+                if listeners and last is not None:
+                    frame = heartbeat_frame(symbol, last, self.market.shown_ns())
                     for session in listeners:
                         session.send(frame)
 

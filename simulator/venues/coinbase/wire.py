@@ -101,11 +101,11 @@ def match_frame(trade: VenueTrade, kind: Literal["match", "last_match"] = "match
     return Frame(type="MARKET_DATA", text=text, stream=key, sequence_id=trade.trade_id, fields=_MATCH)
 
 
-def heartbeat_frame(symbol: str, last: VenueTrade | None, now_ns: int) -> Frame:
+def heartbeat_frame(symbol: str, last: VenueTrade, now_ns: int) -> Frame:
     """A high-water mark. It is no market data to the failures: what drops matches leaves it alone."""
     beat = Heartbeat(
-        sequence=0 if last is None else last.sequence,
-        last_trade_id=0 if last is None else last.trade_id,
+        sequence=last.sequence,
+        last_trade_id=last.trade_id,
         product_id=symbol,
         time=microseconds(now_ns),
     )

@@ -64,7 +64,7 @@ class VenueWorld:
 
     async def get(self, path: str, **params: Any) -> httpx.Response:
         async with self.rest() as client:
-            return await client.get(path, params=params)
+            return await client.get(path, params=params or None)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from gapless.simulator.settings import Count, Positive, Probability, Seconds, Settings
+from gapless.simulator.settings import Count, Id, Positive, Probability, Seconds, Settings
 
 
 class Mode(Settings, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class SelectMode(Mode, frozen=True, kw_only=True):
     """A failure of single data messages, chosen by any of these ways. ``symbols`` narrows all of them; empty: all."""
 
     probability: Probability = 0.0
-    ids: tuple[Positive, ...] = ()
+    ids: tuple[Id, ...] = ()
     every_nth: Positive | None = None
     symbols: tuple[str, ...] = ()
 

@@ -15,6 +15,8 @@ Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 """A number of things; the upper limit only catches slips of the keyboard."""
 Positive = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 """A number of things of which there must be one."""
+Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+"""A sequence id or a venue's trade id; real ones are in the thousands of millions."""
 Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 """0.0 never, 1.0 always."""
 Seconds = Annotated[float, Meta(ge=0.0, le=86_400.0)]

@@ -26,6 +26,8 @@ class VenueWorld:
     venue: VenueSimulator
     endpoints: Endpoints
     network: VirtualNetwork
+    client: httpx.AsyncClient
+    """Names no session, so the venue knows it by its address."""
 
     def publish(self, count: int, symbol: str) -> None:
         for _ in range(count):
@@ -54,17 +56,13 @@ class VenueWorld:
             raise AssertionError("the connection was accepted")
         return rejected
 
-    @asynccontextmanager
-    async def rest(self, session_id: str = "") -> AsyncIterator[httpx.AsyncClient]:
-        headers = {"X-Session-Id": session_id} if session_id else {}
-        async with httpx.AsyncClient(
-            base_url=self.endpoints.rest_url, headers=headers, timeout=PATIENCE_S, trust_env=False
-        ) as client:
-            yield client
+    def rest(self, session_id: str) -> httpx.AsyncClient:
+        """A client that names its session; to be used as a context."""
+        headers = {"X-Session-Id": session_id}
+        return httpx.AsyncClient(base_url=self.endpoints.rest_url, headers=headers, timeout=PATIENCE_S, trust_env=False)
 
     async def get(self, path: str, **params: Any) -> httpx.Response:
-        async with self.rest() as client:
-            return await client.get(path, params=params or None)
+        return await self.client.get(path, params=params or None)
 
 
 @asynccontextmanager
@@ -76,8 +74,11 @@ async def simulated(venue: Venue, **settings: Any) -> AsyncIterator[VenueWorld]:
     network = VirtualNetwork(seed=1)
     with network.installed():
         simulator = VenueSimulator(venue, VenueConfig(**{"rate_per_s": 0.0, **settings}), wall_clock=wall_clock)
-        async with serve_exchange(simulator) as endpoints:
-            yield VenueWorld(simulator, endpoints, network)
+        async with (
+            serve_exchange(simulator) as endpoints,
+            httpx.AsyncClient(base_url=endpoints.rest_url, timeout=PATIENCE_S, trust_env=False) as client,
+        ):
+            yield VenueWorld(simulator, endpoints, network, client)
     assert network.open_sockets == 0
 
 

@@ -1,7 +1,5 @@
 """What a client may ask on the simulated Binance's WebSocket, and how it is refused."""
 
-from typing import Any
-
 import pytest
 import trio
 from trio.testing import MockClock
@@ -121,16 +119,16 @@ async def test_a_rejected_symbol_is_an_error_of_the_venues_form(autojump_clock: 
 
 async def test_the_combined_property_changes_the_form(autojump_clock: MockClock) -> None:
     async with simulated(BinanceSpot()) as world, world.dial("/ws/btcusdt@trade") as client:
-        answers: list[dict[str, Any]] = []
-        for number, message in enumerate(
-            (
-                {"method": "GET_PROPERTY", "params": ["combined"]},
-                {"method": "SET_PROPERTY", "params": ["combined", True]},
-            )
-        ):
-            await client.say({**message, "id": number})
-            answers.append(await client.hear())
-        assert [each["result"] for each in answers] == [False, None]
+        requests: list[dict[str, object]] = [
+            {"method": "GET_PROPERTY", "params": ["combined"], "id": 1},
+            {"method": "SET_PROPERTY", "params": ["combined", True], "id": 2},
+            {"method": "GET_PROPERTY", "params": ["combined"], "id": 3},
+        ]
+        answers: list[object] = []
+        for request in requests:
+            await client.say(request)
+            answers.append((await client.hear())["result"])
+        assert answers == [False, None, True]
         world.publish(1, BTC)
         assert (await client.hear())["stream"] == "btcusdt@trade"
 

@@ -6,7 +6,7 @@ import trio
 from trio.testing import MockClock
 
 from gapless.simulator.venues import CoinbaseExchange, CoinbaseOptions
-from tests.venues.simulator_kit import ADDRESS, VenueWorld, simulated
+from tests.venues.simulator_kit import ADDRESS, simulated
 
 BTC = "BTC-USD"
 TRADES = f"/products/{BTC}/trades"
@@ -105,32 +105,27 @@ async def test_the_small_endpoints(autojump_clock: MockClock) -> None:
         assert (await world.get("/time")).json()["iso"].startswith("2026-01-01T00:00:0")
 
 
-async def statuses(world: VenueWorld, count: int) -> list[int]:
-    async with world.rest() as client:
-        return [(await client.get("/time")).status_code for _ in range(count)]
-
-
 async def test_fifteen_requests_at_once_and_then_ten_a_second(autojump_clock: MockClock) -> None:
     async with simulated(CoinbaseExchange()) as world:
-        async with world.rest() as client, trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery:
             for _ in range(16):
-                nursery.start_soon(client.get, "/time")
+                nursery.start_soon(world.get, "/time")
         assert sorted(each.status for each in world.venue.requests) == [200] * 15 + [429]
         assert [(each.kind, each.address) for each in world.venue.violations] == [("requests", ADDRESS)]
         assert max(each.used for each in world.venue.weight_log) == 16
         await trio.sleep(5)
         for _ in range(100):
-            assert await statuses(world, 1) == [200]
+            assert (await world.get("/time")).status_code == 200
             await trio.sleep(0.1)
         assert len(world.venue.violations) == 1
 
 
 async def test_too_many_requests_have_the_venues_form_and_no_retry_after(autojump_clock: MockClock) -> None:
-    async with simulated(CoinbaseExchange()) as world, world.rest() as client:
+    async with simulated(CoinbaseExchange()) as world:
         replies: list[httpx.Response] = []
 
         async def ask() -> None:
-            replies.append(await client.get("/time"))
+            replies.append(await world.get("/time"))
 
         async with trio.open_nursery() as nursery:
             for _ in range(30):

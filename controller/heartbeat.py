@@ -41,6 +41,8 @@ class HeartbeatManager:
         self.answered_sent_at = float("-inf")
         """When the last answered PING was sent."""
         self._subscribed_in_s: float | None = None
+        self.unasked: str | None = None
+        """The PING that whatever comes next answers: of a venue that has none, but speaks by itself."""
 
     def next_id(self) -> str:
         """An id no other PING of this controller has."""
@@ -50,6 +52,12 @@ class HeartbeatManager:
     def sent(self, request_id: str, now: float) -> None:
         """A PING leaves now."""
         self._pending[request_id] = now
+
+    def frame_came(self, now: float) -> None:
+        """Something came, of any kind: the answer to a PING that could not be said."""
+        request_id, self.unasked = self.unasked, None
+        if request_id is not None:
+            self.handle_pong(request_id, now)
 
     def handle_pong(self, request_id: str, now: float) -> float | None:
         """A PONG came: its round trip in seconds, or None where no such PING waits."""
@@ -91,6 +99,7 @@ class HeartbeatManager:
     def forget(self) -> None:
         """A new connection: no PONG of the old one is awaited any more."""
         self._pending.clear()
+        self.unasked = None
 
     def _set_health(self, *, healthy: bool) -> None:
         if healthy is not self.healthy:
@@ -123,7 +132,7 @@ async def send_ping(runtime: "Runtime", lease: "Lease") -> str:
     logger.debug("PING {}", request_id)
     frame = runtime.exchange.ping(request_id)
     if frame is None:
-        # Nothing is asked: whatever the venue says by itself within the time-out is the answer.
+        manager.unasked = request_id
         return request_id
     with trio.move_on_after(manager.timeout) as scope:
         try:

@@ -203,6 +203,9 @@ class Session:
         now, received_at = trio.current_time(), self._runtime.wall_clock()
         self.link.last_frame_at = now
         if self.waiting is None:
+            if self._runtime.heartbeat.unasked is not None:
+                self._runtime.heartbeat.frame_came(now)
+                self._runtime.evidence.notify()
 
             def other(message: SingleMessage) -> None:
                 self._other(message, now, received_at)

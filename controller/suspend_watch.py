@@ -34,8 +34,6 @@ _TICK_MAX_S: Final = 2.5
 default of 10."""
 _DRAIN_S: Final = 0.05
 """Seconds for the link to read what lies in the socket's buffer."""
-_LOOK_EVERY_S: Final = 0.1
-"""Seconds between two looks for a frame, where no PING can be answered."""
 _PROOF_S: Final = 2.0
 """Seconds a socket has to prove that it lived through the sleep: ten round trips round the world."""
 
@@ -182,13 +180,11 @@ async def _prove(runtime: "Runtime", link: "LinkStatus", asked_at: float) -> Non
     runtime.heartbeat.sent(request_id, asked_at)
     frame = runtime.exchange.ping(request_id)
     if frame is None:
-        # A venue that speaks by itself. Frames notify nobody, for that would cost each of them.
-        while runtime.link.last_frame_at <= asked_at:  # noqa: ASYNC110
-            await trio.sleep(_LOOK_EVERY_S)
-        return
-    try:
-        await runtime.link.send(frame)
-    except LinkError:
-        await trio.sleep_forever()
+        runtime.heartbeat.unasked = request_id
+    else:
+        try:
+            await runtime.link.send(frame)
+        except LinkError:
+            await trio.sleep_forever()
     while runtime.heartbeat.answered_since(asked_at) is None:
         await runtime.evidence.wait()

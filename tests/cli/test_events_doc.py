@@ -8,7 +8,7 @@ import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args, get_origin
+from typing import Literal, Union, get_args, get_origin
 
 import msgspec
 import pytest
@@ -40,7 +40,9 @@ def table(name: str) -> dict[str, tuple[str, str, str]]:
 
 def json_type(annotation: object) -> str:
     """What a field is in JSON, in the words of the document."""
-    if get_origin(annotation) is types.UnionType:
+    if get_origin(annotation) is Literal:
+        return "string"
+    if get_origin(annotation) in {types.UnionType, Union}:
         return " or ".join(json_type(each) for each in get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return "string"
@@ -93,13 +95,15 @@ def reasons_in(section: str) -> set[str]:
 
 
 def reasons_of_gaps() -> Iterator[str]:
-    """The last argument of every call of ``open_gap`` in the controller."""
+    """The reason in every call that opens a gap, at once or after the reorder window."""
+    places = {"open_gap": -1, "_hesitate_or_open": 2}
     for file in Path(controller.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "open_gap":
-                reason = node.args[-1]
-                assert isinstance(reason, ast.Constant)
-                yield str(reason.value)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in places:
+                reason = node.args[places[node.func.attr]]
+                if not isinstance(reason, ast.Name):  # passed on: named by whoever calls
+                    assert isinstance(reason, ast.Constant)
+                    yield str(reason.value)
 
 
 def block(language: str) -> str:

@@ -53,6 +53,11 @@ def rfc3339_of_ms(unix_ms: int) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"
 
 
+def json_text(message: object) -> str:
+    """A message as JSON text."""
+    return msgspec.json.encode(message).decode()
+
+
 def decoded_reply(decoder: "msgspec.json.Decoder[_T]", reply: RestReply) -> _T:
     """The body of a reply.
 

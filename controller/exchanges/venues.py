@@ -7,10 +7,14 @@ from gapless.controller.errors import ConfigurationError
 from gapless.controller.exchanges.base import BaseExchange
 from gapless.controller.exchanges.binance import BinanceExchange
 from gapless.controller.exchanges.coinbase import CoinbaseExchange
+from gapless.controller.exchanges.deribit import DeribitExchange
+from gapless.controller.exchanges.kraken import KrakenExchange
 
-VENUES: Final[Mapping[str, type[BinanceExchange | CoinbaseExchange]]] = {
+VENUES: Final[Mapping[str, type[BinanceExchange | CoinbaseExchange | DeribitExchange | KrakenExchange]]] = {
     "binance": BinanceExchange,
     "coinbase": CoinbaseExchange,
+    "deribit": DeribitExchange,
+    "kraken": KrakenExchange,
 }
 """Their adapters; each can be made without arguments, and then means the venue itself."""
 

@@ -49,6 +49,9 @@ def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entr
         if (last_seq := _known_last(answer)) is not None:
             ledger.start_at(last_seq + 1)
         return Entry.ENTERED
+    if ledger.is_sparse and answer.query.start_seq is None:
+        # The newest row tells how far the stream is; what lies before it was not asked for, and is not passed over.
+        return Entry.ENTERED
     stopped_at = _enter_rows(books, subscription, answer)
     _judge(books, subscription, answer, _covered_to(answer) if stopped_at is None else stopped_at)
     return Entry.ENTERED if stopped_at is None else Entry.FULL

@@ -391,6 +391,36 @@ async def test_an_outage_of_a_sparse_stream_is_asked_for(rule: SequenceRule, aut
         assert feed.lost == []
 
 
+@pytest.mark.parametrize("says_row", [True, False])
+async def test_the_newest_row_of_a_sparse_stream_says_nothing_of_what_lies_before_it(
+    autojump_clock: MockClock, *, says_row: bool
+) -> None:
+    """After an outage of more ids than are believed at once, REST is asked where the stream stands."""
+    book = Book([5, 9])
+
+    async def script(socket: Socket, number: int) -> None:
+        await socket.welcome()
+        await socket.subscribed(0 if number == 1 else None)
+        if number == 1:
+            await book.send(socket, 5, 9)
+            await trio.sleep(3.0)
+            return
+        book.ids += [300_014, 300_015, 300_022, 300_031]
+        await book.send(socket, 300_031)
+        await trio.sleep_forever()
+
+    def rest(path: str, query: Query) -> Response:
+        if "start_seq" in query:
+            return book.rest(path, query)
+        return page(book.ids[-1:] if says_row else [], first_seq=1, last_seq=book.ids[-1])
+
+    async with Venue(script, rest).feed(exchange=sparse(SequenceRule.MONOTONIC)) as feed:
+        await feed.until(lambda: 300_031 in feed.ids())
+        await feed.until_state(State.CONNECTED)
+        assert sorted(number or 0 for number in feed.ids()) == [5, 9, 300_014, 300_015, 300_022, 300_031]
+        assert feed.lost == []
+
+
 async def test_an_unsequenced_stream_is_delivered_as_it_comes(autojump_clock: MockClock) -> None:
     book = Book([1, 2])
 

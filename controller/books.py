@@ -6,7 +6,7 @@ lies in an open gap, or ahead of the cursor, until it is delivered or reported: 
 Two sides enter here: :mod:`gapless.controller.feed` what the socket says, :mod:`gapless.controller.rest_entry` what
 REST answers. Methods by kind. Desires: desire, renounce, venue_ended, ask_again,
 start_generation. Questions: find, subscriptions, market_desired,
-all_answered, whole, has_gap, epoch. Data: deliver, deliver_account,
+all_answered, whole, has_gap, epoch, last_before. Data: deliver, deliver_account,
 deliver_snapshot. Continuity: hole_opens, open_gap, trim,
 filled, lose, refuted, hole_closed, announce_skipped, doubt, outdated, rejected. Epochs: enter_epoch, restart.
 """
@@ -267,9 +267,13 @@ class Books:
         for content in contents:
             self.deliver_account(subscription, content, covers, source=source, snapshot=True, at=at)
 
+    def last_before(self, subscription: Subscription) -> str:
+        """The venue's time of the last datum before what is missing; without one, ours of the beginning."""
+        return subscription.last_timestamp or subscription.begun_at or self.began_at
+
     def hole_opens(self, subscription: Subscription) -> None:
         """Ids are being skipped: of a stream known by its times, note where the hole lies."""
-        subscription.hole_since = subscription.hole_since or subscription.last_timestamp or self.began_at
+        subscription.hole_since = subscription.hole_since or self.last_before(subscription)
         subscription.hole_until = subscription.last_live_timestamp
 
     def hole_closed(self, subscription: Subscription) -> None:

@@ -136,7 +136,7 @@ class Collector:
                 stream=subscription.stream,
                 limit=1 if cursor is None else self._page_rows,
                 start_seq=cursor,
-                since=subscription.last_timestamp or self._books.began_at,
+                since=self._books.last_before(subscription),
                 cursor=going_on,
             )
             entry, page = await self._ask(subscription, query, Source.POLL, priority)

@@ -48,6 +48,7 @@ def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entr
     if ledger.next_id is None:
         if (last_seq := _known_last(answer)) is not None:
             ledger.start_at(last_seq + 1)
+            subscription.begun_at = page.rows[-1].timestamp if page.rows else ""
         return Entry.ENTERED
     if ledger.is_sparse and answer.query.start_seq is None:
         # The newest row tells how far the stream is; what lies before it was not asked for, and is not passed over.

@@ -71,6 +71,8 @@ class Subscription:
     left_at: int = 1
     """Where REST alone made the books leave an epoch, the id that was next in it."""
     last_timestamp: str = ""
+    begun_at: str = ""
+    """The venue's time of the row behind which the books began, where REST said where they begin."""
     numbered_at: str = ""
     """Without epochs, the venue's time of the newest datum that had an id: a restart is told by it."""
     snapshot: Sequence[Order | Balance] | None = None

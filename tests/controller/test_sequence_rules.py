@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+import httpx
+import msgspec
 import pytest
 import trio
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from starlette.responses import Response
 from trio.testing import MockClock
 
 from gapless.controller import GapFilled, GapFound, Source, State, Stream
-from gapless.controller.exchange import SequenceRule
+from gapless.controller.exchange import HistoryQuery, SequenceRule
 from gapless.controller.exchanges import ReferenceExchange
 from gapless.controller.sequence_tracker import StreamLedger, Verdict
 from gapless.simulator import FailuresConfig, ServerErrorMode, WrongTypesMode
@@ -419,6 +421,34 @@ async def test_the_newest_row_of_a_sparse_stream_says_nothing_of_what_lies_befor
         await feed.until_state(State.CONNECTED)
         assert sorted(number or 0 for number in feed.ids()) == [5, 9, 300_014, 300_015, 300_022, 300_031]
         assert feed.lost == []
+
+
+async def test_what_is_asked_for_by_time_begins_with_the_row_behind_which_the_books_begin(
+    autojump_clock: MockClock,
+) -> None:
+    """Before any datum: the clock of this process may be ahead of the venue's, and would leave out what is newest."""
+    asked: list[HistoryQuery] = []
+
+    class ByTime(ReferenceExchange):
+        def history_request(self, query: HistoryQuery) -> httpx.Request:
+            asked.append(query)
+            return super().history_request(query)
+
+    async def script(_socket: Socket, _number: int) -> None:
+        return
+
+    def rest(_path: str, query: Query) -> Response:
+        rows = [] if "start_seq" in query else [{"timestamp": "2025-12-31T23:59:50Z", "price": 1.0, "sequence_id": 9}]
+        return Response(msgspec.json.encode({"prices": rows, "last_seq": 9}))
+
+    def exchange(ws_url: str, rest_url: str) -> ReferenceExchange:
+        return ByTime(ws_url=ws_url, rest_url=rest_url, session_id="test-session")
+
+    async with Venue(script, rest).feed(exchange=exchange) as feed:
+        await feed.until(lambda: len(asked) > 1)
+    first, second = asked[:2]
+    assert (first.start_seq, second.start_seq) == (None, 10)
+    assert second.since == "2025-12-31T23:59:50Z"
 
 
 async def test_an_unsequenced_stream_is_delivered_as_it_comes(autojump_clock: MockClock) -> None:

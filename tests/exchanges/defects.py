@@ -262,6 +262,13 @@ class RowsBefore(LindenExchange):
         return structs.replace(page, rows=[before, *page.rows])
 
 
+@named("expected more with a cursor, got cursor '45' alone")
+class CursorAlone(LindenExchange):
+    def decode_history(self, query: say.HistoryQuery, reply: say.RestReply) -> say.HistoryPage:
+        page = super().decode_history(query, reply)
+        return structs.replace(page, cursor=str((page.last_seq or 0) + 1))
+
+
 @named("the page after it: expected another request")
 class TurnsInCircles(LindenExchange):
     def history_request(self, query: say.HistoryQuery) -> httpx.Request:
@@ -286,6 +293,13 @@ class HeedsNoLimit(LindenExchange):
         reading = super().read_reply(reply)
         limited = reading.outcome is say.Outcome.LIMITED and not reply.body
         return structs.replace(reading, outcome=say.Outcome.REFUSED) if limited else reading
+
+
+@named("read_reply: HTTP 503 with an empty body: expected Outcome.UNAVAILABLE, which is asked again later")
+class TakesTroubleForNo(LindenExchange):
+    def read_reply(self, reply: say.RestReply) -> say.ReplyReading:
+        reading = super().read_reply(reply)
+        return structs.replace(reading, outcome=say.Outcome.REFUSED) if reply.status == 503 else reading
 
 
 @named("expected ReplyReading.used = 17, got None")

@@ -382,6 +382,7 @@ async def test_a_wrong_reply_is_nonsense_of_the_venue(autojump_clock: MockClock,
         fail(world, wrong_reply=WrongReplyMode(enabled=True, how=(how,)))  # type: ignore[arg-type]
         reply = await world.get(tongue.history(tongue.symbols[0]))
         assert (reply.status_code, reply.text) == (200, world.venue.rest_form.wrong[how])
+        assert reply.text != "[]", "an empty page is not nonsense"
 
 
 @both

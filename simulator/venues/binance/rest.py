@@ -77,7 +77,7 @@ BINANCE_FORM: Final = RestForm(
         "html": "<html><body>Just a moment...</body></html>",
         "empty": "",
         "truncated": '[{"id":28457,"price":"4.000',
-        "array": "[]",
+        "array": "[[]]",
         "no_rows": '{"msg":"ok"}',
         "rows_null": "null",
         "row_types": '[{"id":"28457","price":{},"a":"26129","p":[],"T":"soon"}]',

@@ -55,7 +55,7 @@ COINBASE_FORM: Final = RestForm(
         "html": "<html><body>Just a moment...</body></html>",
         "empty": "",
         "truncated": '[{"time":"2014-11-07T22:19:28.578544Z","trade_id":74,"pri',
-        "array": "[]",
+        "array": "[[]]",
         "no_rows": '{"message":"ok"}',
         "rows_null": "null",
         "row_types": '[{"time":7,"trade_id":"74","price":{},"size":null,"side":"buy"}]',

@@ -3,10 +3,18 @@
 import pytest
 
 from gapless.controller.exchange import Exchange
-from gapless.controller.exchanges import BinanceExchange, CoinbaseExchange, ReferenceExchange
+from gapless.controller.exchanges import (
+    BinanceExchange,
+    CoinbaseExchange,
+    DeribitExchange,
+    KrakenExchange,
+    ReferenceExchange,
+)
 from gapless.simulator.testkit.conformance import AdapterExamples, check_adapter
 from tests.exchanges.binance_examples import BINANCE
 from tests.exchanges.coinbase_examples import COINBASE
+from tests.exchanges.deribit_examples import DERIBIT
+from tests.exchanges.kraken_examples import KRAKEN
 from tests.exchanges.linden import LINDEN, linden
 from tests.exchanges.reference_examples import REFERENCE
 
@@ -17,6 +25,8 @@ ADAPTERS: dict[str, tuple[Exchange, AdapterExamples]] = {
     ),
     "binance": (BinanceExchange(), BINANCE),
     "coinbase": (CoinbaseExchange(), COINBASE),
+    "kraken": (KrakenExchange(), KRAKEN),
+    "deribit": (DeribitExchange(), DERIBIT),
     "linden": (linden(), LINDEN),
 }
 

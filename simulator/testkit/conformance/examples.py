@@ -54,7 +54,8 @@ class PageExample:
     """A query of history, the request that asks it, the reply, and the page in it.
 
     Attributes:
-        query: what the controller wants to know.
+        query: what the controller wants to know. Only with ``since``, for venues that are asked by time, rows may lie
+            before ``start_seq``.
         reply: what the venue answers.
         page: what that means; name ``more``, ``cursor``, ``first_seq`` and ``last_seq``.
         ids: of the rows, oldest first.
@@ -87,7 +88,8 @@ class AdapterExamples:
     Attributes:
         streams: some that it has, at least one of each kind.
         unknown_streams: some that it can never have; ``check`` must refuse them.
-        frames: what it sends, one of each sort, and what each means.
+        frames: what it sends, one of each sort, and what each means. Requests that they answer were never made: ids
+            other than ``s-1``, ``s-2`` and ``g12-s-345``, which are, keep an adapter pure that remembers its requests.
         runs: data as it comes, at least three frames for each sequence rule in use.
         answer: what it answers to a frame of the client: acknowledgements, pongs, or nothing.
         refuse: what it answers to a subscription of streams that it does not have; None: it never says.

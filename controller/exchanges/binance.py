@@ -286,12 +286,12 @@ def _reply(name: str, error: _Error | None) -> SingleMessage:
 
 def _frames(method: str, kind: str, streams: Sequence[Stream], request_id: str) -> list[str]:
     names = [f"{stream.symbol.lower()}@{stream.channel}" for stream in streams]
-    parts = [names[at : at + _STREAMS_PER_FRAME] for at in range(0, len(names), _STREAMS_PER_FRAME)]
-    kinds = [*["part"] * (len(parts) - 1), kind]
-    return [
-        _text({"method": method, "params": part, "id": f"{each}-{request_id}"})
-        for part, each in zip(parts, kinds, strict=True)
-    ]
+    frames: list[str] = []
+    for at in range(0, len(names), _STREAMS_PER_FRAME):
+        end = at + _STREAMS_PER_FRAME
+        part = kind if end >= len(names) else "part"
+        frames.append(_text({"method": method, "params": names[at:end], "id": f"{part}-{request_id}"}))
+    return frames
 
 
 def _text(message: object) -> str:

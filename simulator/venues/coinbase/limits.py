@@ -10,7 +10,11 @@ PerSecond = Annotated[float, Meta(gt=0.0, le=1_000_000.0)]
 
 
 class CoinbaseLimits(Settings, frozen=True, kw_only=True):
-    """What one address, or one connection, may do. The defaults are the documented ones of the public side."""
+    """What one address, or one connection, may do. The defaults are the documented ones of the public side.
+
+    The documentation of the feed speaks of 8 requests a second, 20 in bursts, and of 100 messages a second, without
+    saying what a request is. Here connects and messages both are: the stricter reading.
+    """
 
     requests_per_s: PerSecond = 10.0
     requests_burst: Positive = 15

@@ -146,12 +146,14 @@ class ReplyReading(Struct, frozen=True, kw_only=True):
     Attributes:
         code: the venue's own, with its ``message``; empty where it gave none.
         used: of the budget, what the host counted in its current window; None: it did not say.
+        retry_after_s: for how long nobody should ask, where no ``Retry-After`` header says it; None: as usual.
     """
 
     outcome: Outcome
     code: str = ""
     message: str = ""
     used: int | None = None
+    retry_after_s: float | None = None
 
 
 class Exchange(Protocol):

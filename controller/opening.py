@@ -77,7 +77,7 @@ async def open_controller(
             over the controller gets it instead.
         ReconnectExhaustedError: attempts are spent and ``config.reconnect_exhausted`` is ``"raise"``.
     """
-    venue = exchange or _reference(ws_url, rest_url, session_id or random_session_id())
+    venue = exchange or _reference(ws_url, rest_url, random_session_id() if session_id is None else session_id)
     config = (config or NetworkConfig()).within(venue.budget, rotate_after_s=venue.rotate_after_s)
     if not streams or len(set(streams)) != len(streams):
         raise ConfigurationError(f"expected at least one stream, all different, got {[str(each) for each in streams]}")

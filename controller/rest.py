@@ -105,8 +105,10 @@ class RestClient:
             nonlocal reading
             reading = None
             reply = await self._send(request, endpoint)
-            reading = self._understood(reply)
-            return _as_meant(reply, reading.outcome)
+            reading = self._read(reply)
+            meant = _as_meant(reply, reading)
+            self._pass_on(meant, reading)
+            return meant
 
         try:
             reply = await self._limiter.retry_request(
@@ -126,18 +128,16 @@ class RestClient:
             raise _in_its_words(endpoint, reply.status, reading)
         return reply
 
-    def _understood(self, reply: RestReply) -> ReplyReading:
-        """What the adapter makes of a reply; what concerns everybody is passed on."""
-        reading = self._read(reply)
-        self._count(_as_meant(reply, reading.outcome).status)
+    def _pass_on(self, meant: RestReply, reading: ReplyReading) -> None:
+        """What a reply says that concerns everybody."""
+        self._count(meant.status)
         if reading.used is not None:
             self._limiter.observe(reading.used)
         if reading.code and reading.outcome in {Outcome.LIMITED, Outcome.UNAVAILABLE}:
             kind: NoticeKind = "maintenance"
             if reading.outcome is Outcome.LIMITED:
-                kind = "banned" if reply.status == _BANNED else "limited"
-            self._on_notice(kind, reading, asked_wait_s(reply.headers) or None)
-        return reading
+                kind = "banned" if meant.status == _BANNED else "limited"
+            self._on_notice(kind, reading, asked_wait_s(meant.headers) or None)
 
     async def _send(self, request: httpx.Request, endpoint: str) -> RestReply:
         try:
@@ -185,10 +185,12 @@ class RestClient:
             self.stats.failed += 1
 
 
-def _as_meant(reply: RestReply, outcome: Outcome) -> RestReply:
-    """With the status that says what the venue meant: some answer errors with 200."""
-    status = reply.status
-    match outcome:
+def _as_meant(reply: RestReply, reading: ReplyReading) -> RestReply:
+    """With the status and the header that say what the venue meant: some answer errors with 200."""
+    status, headers = reply.status, reply.headers
+    if reading.retry_after_s is not None and "retry-after" not in headers:
+        headers = {**headers, "retry-after": f"{reading.retry_after_s:g}"}
+    match reading.outcome:
         case Outcome.OK:
             status = _OK
         case Outcome.LIMITED if status not in {_BANNED, 429}:
@@ -198,8 +200,8 @@ def _as_meant(reply: RestReply, outcome: Outcome) -> RestReply:
         case Outcome.REFUSED | Outcome.NO_SUCH_STREAM if not 400 <= status < 500:
             status = 400
         case _:
-            return reply
-    return reply if status == reply.status else structs.replace(reply, status=status)
+            pass
+    return structs.replace(reply, status=status, headers=headers)
 
 
 def _in_its_words(endpoint: str, status: int, reading: ReplyReading | None) -> RequestFailedError:

@@ -5,43 +5,29 @@ A trade's id ``t`` and an aggregate's id ``a`` grow by 1 per symbol; gaps are fi
 reported. They carry no time. There are no epochs and no accounts here.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import httpx
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from gapless.controller.errors import ConfigurationError, InvalidMessageError
-from gapless.controller.exchange import (
-    HistoryPage,
-    HistoryQuery,
-    Ignored,
-    Leaving,
-    MarketUpdate,
-    Notice,
-    Outcome,
-    Pong,
-    Rejected,
-    ReplyReading,
-    RestReply,
-    SequenceRule,
-    SingleMessage,
-    Subscribed,
-    TradeUpdate,
-    Unsubscribed,
-)
+from gapless.controller import messages
+from gapless.controller.errors import InvalidMessageError
+from gapless.controller.exchange import HistoryPage, HistoryQuery, Outcome, ReplyReading, RestReply
 from gapless.controller.exchanges.base import BaseExchange
 from gapless.controller.exchanges.pages import page_from, rows_wanted
-from gapless.controller.exchanges.texts import UNDECODABLE, Decimal, Id, Millis, decoded_reply, rfc3339_of_ms
+from gapless.controller.exchanges.texts import UNDECODABLE, Decimal, Id, Millis, decoded_reply, json_text, rfc3339_of_ms
+from gapless.controller.exchanges.trades import trade_update
 from gapless.controller.stream import Stream
-
-WS_URL: Final = "wss://stream.binance.com:9443/ws"
-REST_URL: Final = "https://api.binance.com"
 
 _STREAMS_PER_FRAME: Final = 100
 """Streams of one SUBSCRIBE; 4 KiB, which is what the server takes at once."""
-_UNKNOWN_SYMBOL: Final = -1121
+_UNKNOWN_SYMBOL: Final = "-1121"
+_BANNED: Final = 418
+_BAN_MIN_S: Final = 120.0
+"""Seconds of the shortest ban; where a reply names no time, whoever asks earlier makes it longer."""
 _WEIGHTS: Final[Mapping[str, int]] = {"historicalTrades": 25, "aggTrades": 4}
 _USED_WEIGHT: Final = "x-mbx-used-weight-1m"
 
@@ -112,20 +98,16 @@ _OTHERS: Final = msgspec.json.Decoder(_Other)
 _BOOK_TICKERS: Final = msgspec.json.Decoder(_BookTicker)
 _ROWS: Final = msgspec.json.Decoder(list[_Row])
 _AGG_ROWS: Final = msgspec.json.Decoder(list[_AggRow])
-_ERRORS: Final = msgspec.json.Decoder(_Error)
 _KNOWN: Final = frozenset({"trade", "aggTrade", "serverShutdown"})
 
 
 class BinanceExchange(BaseExchange):
-    """Speaks Binance spot's market streams. Symbols as in ``BTCUSDT``.
+    """Speaks Binance spot's market streams. Symbols as in ``BTCUSDT``."""
 
-    Args:
-        ws_url: of the raw streams.
-        rest_url: of the REST API.
-        api_key: sent as ``X-MBX-APIKEY``, where a deployment asks for one; public data needs none.
-    """
-
+    own_ws_url = "wss://stream.binance.com:9443/ws"
+    own_rest_url = "https://api.binance.com"
     channels = frozenset({"trade", "aggTrade", "bookTicker"})
+    symbol_like = (r"[A-Z0-9]{1,40}", "BTCUSDT")
     budget = (6_000, 60.0)
     connect_budget = (300, 300.0)
     send_budget = (5, 1.0)
@@ -133,23 +115,13 @@ class BinanceExchange(BaseExchange):
     rotate_after_s = 85_500.0
     """A connection lives for 24 h; a quarter of an hour before."""
 
-    def __init__(self, *, ws_url: str = WS_URL, rest_url: str = REST_URL, api_key: str | None = None) -> None:
-        super().__init__(ws_url=ws_url, rest_url=rest_url)
-        self._headers = {} if api_key is None else {"X-MBX-APIKEY": api_key}
-
-    def check(self, stream: Stream) -> None:
-        """A symbol is capital letters and digits."""
-        super().check(stream)
-        if not (stream.symbol.isascii() and stream.symbol.isalnum() and stream.symbol == stream.symbol.upper()):
-            raise ConfigurationError(f"{stream}: expected a symbol like BTCUSDT, got {stream.symbol!r}")
-
     def has_history(self, stream: Stream) -> bool:
         """Quotes have none."""
         return stream.channel != "bookTicker"
 
-    def sequence_rule(self, stream: Stream) -> SequenceRule:
+    def sequence_rule(self, stream: Stream) -> messages.SequenceRule:
         """Trades count by 1, quotes only upwards."""
-        return SequenceRule.CONTIGUOUS if self.has_history(stream) else SequenceRule.MONOTONIC
+        return messages.SequenceRule.CONTIGUOUS if self.has_history(stream) else messages.SequenceRule.MONOTONIC
 
     def subscribe(self, streams: Sequence[Stream], request_id: str) -> Sequence[str]:
         """A frame for each hundred streams; the last one's answer is waited for."""
@@ -161,21 +133,21 @@ class BinanceExchange(BaseExchange):
 
     def ping(self, request_id: str) -> str:
         """A question that costs nothing: what is subscribed."""
-        return _text({"method": "LIST_SUBSCRIPTIONS", "id": f"ping-{request_id}"})
+        return json_text({"method": "LIST_SUBSCRIPTIONS", "id": f"ping-{request_id}"})
 
-    def decode(self, frame: str | bytes) -> SingleMessage:
+    def decode(self, frame: str | bytes) -> messages.SingleMessage:
         """An event of a raw or a combined stream, or a reply."""
         try:
             event = _EVENTS.decode(frame)
         except UNDECODABLE:
             return self._other(frame)
         if isinstance(event, _Shutdown):
-            return Leaving(reason="the server restarts within ten minutes")
+            return messages.Leaving(reason="the server restarts within ten minutes")
         if isinstance(event, _Trade):
             return _trade(("trade", event.s), event.t, (event.p, event.q), event.T, event.m)
         return _trade(("aggTrade", event.s), event.a, (event.p, event.q), event.T, event.m)
 
-    def _other(self, frame: str | bytes) -> SingleMessage:
+    def _other(self, frame: str | bytes) -> messages.SingleMessage:
         try:
             other = _OTHERS.decode(frame)
             if envelope := bytes(other.data):
@@ -187,7 +159,7 @@ class BinanceExchange(BaseExchange):
         except UNDECODABLE as error:
             raise InvalidMessageError(f"expected an event or a reply of Binance: {error}") from None
         if other.e is not None:
-            return Ignored(kind=other.e)
+            return messages.Ignored(kind=other.e)
         refusal = other.error or (_Error(code=other.code, msg=other.msg) if other.code is not None else None)
         return _reply(str(other.id or ""), refusal)
 
@@ -197,30 +169,23 @@ class BinanceExchange(BaseExchange):
 
     def history_request(self, query: HistoryQuery) -> httpx.Request:
         """``GET /api/v3/historicalTrades`` or ``/api/v3/aggTrades``, by ``fromId``."""
-        if query.start is not None or query.end is not None:
-            raise ConfigurationError("Binance's history goes by id, not by time: leave out start and end")
+        self.by_id_alone(query)
         name = "historicalTrades" if query.stream.channel == "trade" else "aggTrades"
         params = {"symbol": query.stream.symbol, "limit": str(rows_wanted(query))}
         if query.start_seq is not None:
             params["fromId"] = str(query.start_seq)
-        return httpx.Request("GET", f"{self._rest_url}/api/v3/{name}", params=params, headers=self._headers)
+        return self.get(f"/api/v3/{name}", params)
 
     def read_reply(self, reply: RestReply) -> ReplyReading:
         """Errors have a code and words; every reply says what weight the minute has seen."""
-        reading = super().read_reply(reply)
-        used_text = reply.headers.get(_USED_WEIGHT, "")
-        used = int(used_text) if used_text.isascii() and used_text.isdigit() and len(used_text) < 10 else None
-        outcome, code, message = reading.outcome, "", ""
-        if outcome is not Outcome.OK:
-            try:
-                error = _ERRORS.decode(reply.body)
-            except UNDECODABLE:
-                code, message = str(reply.status), "without words"
-            else:
-                code, message = str(error.code), error.msg
-                if outcome is Outcome.REFUSED and error.code == _UNKNOWN_SYMBOL:
-                    outcome = Outcome.NO_SUCH_STREAM
-        return ReplyReading(outcome=outcome, code=code, message=message, used=used)
+        reading, used = super().read_reply(reply), reply.headers.get(_USED_WEIGHT, "")
+        is_unknown = reading.outcome is Outcome.REFUSED and reading.code == _UNKNOWN_SYMBOL
+        return structs.replace(
+            reading,
+            outcome=Outcome.NO_SUCH_STREAM if is_unknown else reading.outcome,
+            used=int(used) if re.fullmatch(r"[0-9]{1,9}", used) else None,
+            retry_after_s=_BAN_MIN_S if reply.status == _BANNED else None,
+        )
 
     def decode_history(self, query: HistoryQuery, reply: RestReply) -> HistoryPage:
         """Rows oldest first from ``fromId`` on. A page that is not full ends with the newest there is."""
@@ -236,26 +201,15 @@ class BinanceExchange(BaseExchange):
 
 
 def _trade(
-    name: tuple[str, str], number: int, price_and_amount: tuple[str, str], unix_ms: int, buyer_is_maker: bool
-) -> TradeUpdate:
-    (channel, symbol), (price, amount) = name, price_and_amount
-    return TradeUpdate(
-        channel=channel,
-        symbol=symbol,
-        sequence_id=number,
-        timestamp=rfc3339_of_ms(unix_ms),
-        price=float(price),
-        amount=float(amount),
-        price_text=price,
-        amount_text=amount,
-        side="sell" if buyer_is_maker else "buy",
-        trade_id=str(number),
-    )
+    name: tuple[str, str], trade_id: int, price_and_amount: tuple[str, str], unix_ms: int, buyer_is_maker: bool
+) -> messages.TradeUpdate:
+    (price, amount), at = price_and_amount, rfc3339_of_ms(unix_ms)
+    return trade_update(name, trade_id, at, price=price, amount=amount, side="sell" if buyer_is_maker else "buy")
 
 
-def _quote(ticker: _BookTicker) -> MarketUpdate:
+def _quote(ticker: _BookTicker) -> messages.MarketUpdate:
     bid, ask = float(ticker.b), float(ticker.a)
-    return MarketUpdate(
+    return messages.MarketUpdate(
         channel="bookTicker",
         symbol=ticker.s,
         sequence_id=ticker.u,
@@ -266,22 +220,22 @@ def _quote(ticker: _BookTicker) -> MarketUpdate:
     )
 
 
-def _reply(name: str, error: _Error | None) -> SingleMessage:
+def _reply(name: str, error: _Error | None) -> messages.SingleMessage:
     kind, _, request_id = name.partition("-")
     if error is not None:
         code, message = str(error.code), error.msg
         if kind in {"sub", "part"}:
-            return Rejected(request_id=request_id, streams=None, code=code, message=message)
-        return Notice(kind="error", code=code, message=message)
+            return messages.Rejected(request_id=request_id, streams=None, code=code, message=message)
+        return messages.Notice(kind="error", code=code, message=message)
     match kind:
         case "sub":
-            return Subscribed(request_id=request_id, marks=None)
+            return messages.Subscribed(request_id=request_id, marks=None)
         case "unsub":
-            return Unsubscribed(request_id=request_id, streams=None)
+            return messages.Unsubscribed(request_id=request_id, streams=None)
         case "ping":
-            return Pong(request_id=request_id)
+            return messages.Pong(request_id=request_id)
         case _:
-            return Ignored(kind=kind or "reply")
+            return messages.Ignored(kind=kind or "reply")
 
 
 def _frames(method: str, kind: str, streams: Sequence[Stream], request_id: str) -> list[str]:
@@ -290,9 +244,5 @@ def _frames(method: str, kind: str, streams: Sequence[Stream], request_id: str) 
     for at in range(0, len(names), _STREAMS_PER_FRAME):
         end = at + _STREAMS_PER_FRAME
         part = kind if end >= len(names) else "part"
-        frames.append(_text({"method": method, "params": names[at:end], "id": f"{part}-{request_id}"}))
+        frames.append(json_text({"method": method, "params": names[at:end], "id": f"{part}-{request_id}"}))
     return frames
-
-
-def _text(message: object) -> str:
-    return msgspec.json.encode(message).decode()

@@ -12,34 +12,19 @@ from typing import Annotated, Final, Literal
 
 import httpx
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
+from gapless.controller import messages
 from gapless.controller.errors import ConfigurationError, InvalidMessageError, InvalidReplyError
-from gapless.controller.exchange import (
-    HighWater,
-    HistoryPage,
-    HistoryQuery,
-    Ignored,
-    Notice,
-    Outcome,
-    Rejected,
-    ReplyReading,
-    RestReply,
-    SequenceRule,
-    SingleMessage,
-    Subscribed,
-    TradeUpdate,
-)
+from gapless.controller.events import Side
+from gapless.controller.exchange import HistoryPage, HistoryQuery, Outcome, ReplyReading, RestReply
 from gapless.controller.exchanges.base import BaseExchange
 from gapless.controller.exchanges.pages import rows_wanted
-from gapless.controller.exchanges.texts import UNDECODABLE, Decimal, Id, decoded_reply
+from gapless.controller.exchanges.texts import UNDECODABLE, Decimal, Id, decoded_reply, json_text, unknown_type
+from gapless.controller.exchanges.trades import trade_update
 from gapless.controller.stream import Stream
 
-WS_URL: Final = "wss://ws-feed.exchange.coinbase.com"
-REST_URL: Final = "https://api.exchange.coinbase.com"
-
 _NO_PRODUCT: Final = re.compile(r"(\S{1,64}) is not a valid product")
-_PRODUCT: Final = re.compile(r"[A-Z0-9]{1,20}-[A-Z0-9]{1,20}")
 _NOT_FOUND: Final = 404
 
 _Time = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z\Z")]
@@ -83,49 +68,24 @@ class _Error(Struct, frozen=True, tag_field="type", tag="error"):
     reason: str = ""
 
 
-class _Any(Struct, frozen=True):
-    type: str
-
-
-class _Refusal(Struct, frozen=True):
-    message: str = ""
-
-
 _Frame = _Match | _LastMatch | _Heartbeat | _Subscriptions | _Error
 _FRAMES: Final[msgspec.json.Decoder[_Frame]] = msgspec.json.Decoder(_Frame)
 _KNOWN: Final = frozenset({"match", "last_match", "heartbeat", "subscriptions", "error"})
-_ANY: Final = msgspec.json.Decoder(_Any)
 _ROWS: Final = msgspec.json.Decoder(list[_Deal])
-_REFUSALS: Final = msgspec.json.Decoder(_Refusal)
 
 
 class CoinbaseExchange(BaseExchange):
-    """Speaks Coinbase Exchange's public feed. Channel ``matches``, symbols as in ``BTC-USD``.
+    """Speaks Coinbase Exchange's public feed. Channel ``matches``, symbols as in ``BTC-USD``."""
 
-    Args:
-        ws_url: of the feed.
-        rest_url: of the REST API.
-    """
-
+    own_ws_url = "wss://ws-feed.exchange.coinbase.com"
+    own_rest_url = "https://api.exchange.coinbase.com"
     channels = frozenset({"matches"})
+    symbol_like = (r"[A-Z0-9]{1,20}-[A-Z0-9]{1,20}", "BTC-USD")
     budget = (10, 1.0)
     connect_budget = (8, 1.0)
     send_budget = (8, 1.0)
     streams_max = 50
     """Each has a frame of its own, so that a product that is none spoils no other's: six seconds for so many."""
-
-    def __init__(self, *, ws_url: str = WS_URL, rest_url: str = REST_URL) -> None:
-        super().__init__(ws_url=ws_url, rest_url=rest_url)
-
-    def check(self, stream: Stream) -> None:
-        """A symbol is a product id."""
-        super().check(stream)
-        if _PRODUCT.fullmatch(stream.symbol) is None:
-            raise ConfigurationError(f"{stream}: expected a product like BTC-USD, got {stream.symbol!r}")
-
-    def sequence_rule(self, stream: Stream) -> SequenceRule:  # noqa: ARG002
-        """Trades count by 1."""
-        return SequenceRule.CONTIGUOUS
 
     def subscribe(self, streams: Sequence[Stream], request_id: str) -> Sequence[str]:  # noqa: ARG002
         """A frame for each product. The venue takes no request ids: its answers name all that is subscribed."""
@@ -139,12 +99,12 @@ class CoinbaseExchange(BaseExchange):
         """There is none; heartbeats come each second."""
         return None
 
-    def decode(self, frame: str | bytes) -> SingleMessage:
+    def decode(self, frame: str | bytes) -> messages.SingleMessage:
         """A message of the feed."""
         try:
             message = _FRAMES.decode(frame)
         except UNDECODABLE as error:
-            return Ignored(kind=_unknown_type(frame, error))
+            return messages.Ignored(kind=unknown_type(frame, error, _KNOWN))
         match message:
             case _Match():
                 return _trade(message.product_id, message)
@@ -154,34 +114,25 @@ class CoinbaseExchange(BaseExchange):
                 return _high_water(message.product_id, message.last_trade_id)
             case _Subscriptions():
                 named = [name for each in message.channels if each.name == "matches" for name in each.product_ids]
-                return Subscribed(request_id=None, marks={_stream(name): None for name in named})
+                return messages.Subscribed(request_id=None, marks={_stream(name): None for name in named})
             case _Error():
                 if (refused := _NO_PRODUCT.match(message.reason)) is None:
-                    return Notice(kind="error", code=message.message, message=message.reason)
+                    return messages.Notice(kind="error", code=message.message, message=message.reason)
                 streams = [_stream(refused[1])]
-                return Rejected(request_id=None, streams=streams, code=message.message, message=message.reason)
+                return messages.Rejected(request_id=None, streams=streams, code=message.message, message=message.reason)
 
     def history_request(self, query: HistoryQuery) -> httpx.Request:
         """``GET /products/{id}/trades``, from ``after`` backwards."""
-        if query.start is not None or query.end is not None:
-            raise ConfigurationError("Coinbase's trades go by id, not by time: leave out start and end")
+        self.by_id_alone(query)
         params = {"limit": str(rows_wanted(query))}
         if query.start_seq is not None:
             params["after"] = str(query.start_seq + rows_wanted(query))
-        return httpx.Request("GET", f"{self._rest_url}/products/{query.stream.symbol}/trades", params=params)
+        return self.get(f"/products/{query.stream.symbol}/trades", params)
 
     def read_reply(self, reply: RestReply) -> ReplyReading:
-        """An error has words in its body."""
-        outcome, message = super().read_reply(reply).outcome, ""
-        if outcome is Outcome.OK:
-            return ReplyReading(outcome=outcome)
-        try:
-            message = _REFUSALS.decode(reply.body).message
-        except UNDECODABLE:
-            message = "without words"
-        if reply.status == _NOT_FOUND:
-            outcome = Outcome.NO_SUCH_STREAM
-        return ReplyReading(outcome=outcome, code=str(reply.status), message=message)
+        """A product that is none is not found."""
+        reading = super().read_reply(reply)
+        return structs.replace(reading, outcome=Outcome.NO_SUCH_STREAM) if reply.status == _NOT_FOUND else reading
 
     def decode_history(self, query: HistoryQuery, reply: RestReply) -> HistoryPage:
         """Rows newest first, from below ``after``. Where they begin just there, there may be newer ones."""
@@ -199,16 +150,6 @@ class CoinbaseExchange(BaseExchange):
         return HistoryPage(rows=wanted, last_seq=query.start_seq - 1 if newest is None else newest)
 
 
-def _unknown_type(frame: str | bytes, error: Exception) -> str:
-    try:
-        kind = _ANY.decode(frame).type
-    except UNDECODABLE:
-        raise InvalidMessageError(f"expected a JSON object with a type: {error}") from None
-    if kind in _KNOWN:
-        raise InvalidMessageError(f"malformed {kind}: {error}") from None
-    return kind
-
-
 def _stream(product_id: str) -> Stream:
     try:
         return Stream("matches", product_id)
@@ -216,25 +157,15 @@ def _stream(product_id: str) -> Stream:
         raise InvalidMessageError(str(error)) from None
 
 
-def _high_water(product_id: str, trade_id: int) -> HighWater:
-    return HighWater(marks={_stream(product_id): trade_id})
+def _high_water(product_id: str, trade_id: int) -> messages.HighWater:
+    return messages.HighWater(marks={_stream(product_id): trade_id})
 
 
-def _trade(product_id: str, deal: _Deal) -> TradeUpdate:
-    return TradeUpdate(
-        channel="matches",
-        symbol=product_id,
-        sequence_id=deal.trade_id,
-        timestamp=deal.time,
-        price=float(deal.price),
-        amount=float(deal.size),
-        price_text=deal.price,
-        amount_text=deal.size,
-        side="sell" if deal.side == "buy" else "buy",
-        trade_id=str(deal.trade_id),
-    )
+def _trade(product_id: str, deal: _Deal) -> messages.TradeUpdate:
+    side: Side = "sell" if deal.side == "buy" else "buy"
+    name = ("matches", product_id)
+    return trade_update(name, deal.trade_id, deal.time, price=deal.price, amount=deal.size, side=side)
 
 
 def _frame(kind: str, stream: Stream) -> str:
-    message = {"type": kind, "product_ids": [stream.symbol], "channels": ["matches", "heartbeat"]}
-    return msgspec.json.encode(message).decode()
+    return json_text({"type": kind, "product_ids": [stream.symbol], "channels": ["matches", "heartbeat"]})

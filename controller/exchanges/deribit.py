@@ -6,7 +6,6 @@ absent. A reply does not repeat its method, so its id says what was asked. One t
 were taken; which were not, only the request tells: the last few are remembered. There are no epochs and no accounts.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -24,10 +23,6 @@ from gapless.controller.exchanges.texts import UNDECODABLE, Id, Millis, decoded_
 from gapless.controller.exchanges.trades import trade_update
 from gapless.controller.stream import Stream
 
-WS_URL: Final = "wss://www.deribit.com/ws/api/v2"
-REST_URL: Final = "https://www.deribit.com"
-
-_INSTRUMENT: Final = re.compile(r"[A-Za-z0-9_]{1,30}(-[A-Za-z0-9_]{1,30}){0,5}")
 _HEARTBEAT_S: Final = 30
 """Seconds after which a quiet socket speaks or asks. 10 is the least there is, and each answer costs a request."""
 _REQUESTS_REMEMBERED: Final = 64
@@ -100,33 +95,21 @@ _PAGES: Final = msgspec.json.Decoder(_Page)
 
 
 class DeribitExchange(BaseExchange):
-    """Speaks Deribit's public trades. Symbols are instruments as in ``BTC-PERPETUAL``.
+    """Speaks Deribit's public trades. Symbols are instruments as in ``BTC-PERPETUAL``."""
 
-    Args:
-        ws_url: of the JSON-RPC socket.
-        rest_url: of the same methods over HTTP.
-    """
-
+    own_ws_url = "wss://www.deribit.com/ws/api/v2"
+    own_rest_url = "https://www.deribit.com"
     channels = frozenset({"trades"})
+    symbol_like = (r"[A-Za-z0-9_]{1,30}(-[A-Za-z0-9_]{1,30}){0,5}", "BTC-PERPETUAL")
     budget = send_budget = (20, 1.0)
     """Public calls: each costs 500 credits, and 10,000 come back a second."""
     streams_max = 500
     """Channels of one request, and so of one socket."""
 
-    def __init__(self, *, ws_url: str = WS_URL, rest_url: str = REST_URL) -> None:
+    def __init__(self, *, ws_url: str | None = None, rest_url: str | None = None) -> None:
         super().__init__(ws_url=ws_url, rest_url=rest_url)
         self._asked: dict[str, Sequence[Stream]] = {}
         """The streams of the last subscriptions, by request id."""
-
-    def check(self, stream: Stream) -> None:
-        """A symbol is the name of an instrument."""
-        super().check(stream)
-        if _INSTRUMENT.fullmatch(stream.symbol) is None:
-            raise ConfigurationError(f"{stream}: expected an instrument like BTC-PERPETUAL, got {stream.symbol!r}")
-
-    def sequence_rule(self, stream: Stream) -> messages.SequenceRule:  # noqa: ARG002
-        """Trades count by 1."""
-        return messages.SequenceRule.CONTIGUOUS
 
     def greeting(self) -> Sequence[str]:
         """Without heartbeats a quiet socket says nothing at all."""
@@ -199,13 +182,11 @@ class DeribitExchange(BaseExchange):
 
     def history_request(self, query: HistoryQuery) -> httpx.Request:
         """``GET /api/v2/public/get_last_trades_by_instrument``, by ``start_seq``."""
-        if query.start is not None or query.end is not None:
-            raise ConfigurationError("Deribit's history goes by id, not by time: leave out start and end")
+        self.by_id_alone(query)
         params = {"instrument_name": query.stream.symbol, "count": str(rows_wanted(query)), "sorting": "desc"}
         if query.start_seq is not None:
             params |= {"start_seq": str(query.start_seq), "sorting": "asc"}
-        url = f"{self._rest_url}/api/v2/public/get_last_trades_by_instrument"
-        return httpx.Request("GET", url, params=params)
+        return self.get("/api/v2/public/get_last_trades_by_instrument", params)
 
     def read_reply(self, reply: RestReply) -> ReplyReading:
         """Errors have a code and words, most of them with status 400."""

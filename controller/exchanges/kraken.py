@@ -29,9 +29,6 @@ from gapless.controller.exchanges.trades import trade_update
 from gapless.controller.instants import instant
 from gapless.controller.stream import Stream
 
-WS_URL: Final = "wss://ws.kraken.com/v2"
-REST_URL: Final = "https://api.kraken.com"
-
 _REST_NAMES: Final = {"BTC": "XBT", "DOGE": "XDG"}
 """What REST calls an asset, where WebSocket v2 calls it otherwise."""
 _MEANINGS: Final = (
@@ -102,32 +99,17 @@ _SIDES: Final[Mapping[str, Side]] = {"b": "buy", "s": "sell"}
 
 
 class KrakenExchange(BaseExchange):
-    """Speaks Kraken's public trades. Symbols as in ``BTC/USD``.
+    """Speaks Kraken's public trades. Symbols as in ``BTC/USD``."""
 
-    Args:
-        ws_url: of WebSocket v2.
-        rest_url: of the REST API.
-    """
-
+    own_ws_url = "wss://ws.kraken.com/v2"
+    own_rest_url = "https://api.kraken.com"
+    rule = messages.SequenceRule.MONOTONIC
     channels = frozenset({"trade"})
+    symbol_like = (r"[A-Za-z0-9.]{1,20}/[A-Za-z0-9.]{1,20}", "BTC/USD")
     budget = (1, 1.0)
     """Public calls, as Kraken's support names them: about one a second."""
     connect_budget = (150, 600.0)
     """Per address, as Kraken's WebSocket FAQ says."""
-
-    def __init__(self, *, ws_url: str = WS_URL, rest_url: str = REST_URL) -> None:
-        super().__init__(ws_url=ws_url, rest_url=rest_url)
-
-    def check(self, stream: Stream) -> None:
-        """A symbol is two assets with a slash between."""
-        super().check(stream)
-        assets = [each.replace(".", "") for each in stream.symbol.split("/")]
-        if len(assets) != 2 or not all(each.isascii() and each.isalnum() for each in assets):
-            raise ConfigurationError(f"{stream}: expected a symbol like BTC/USD, got {stream.symbol!r}")
-
-    def sequence_rule(self, stream: Stream) -> messages.SequenceRule:  # noqa: ARG002
-        """Ids only grow."""
-        return messages.SequenceRule.MONOTONIC
 
     def subscribe(self, streams: Sequence[Stream], request_id: str) -> Sequence[str]:
         """One frame; each pair has an answer of its own. Without the last trades before: REST tells what is missed."""
@@ -157,8 +139,7 @@ class KrakenExchange(BaseExchange):
 
     def history_request(self, query: HistoryQuery) -> httpx.Request:
         """``GET /0/public/Trades``, from a time on, or from where the page before ended."""
-        if query.start is not None or query.end is not None:
-            raise ConfigurationError("Kraken's history is for what is missed, not for a range: leave out start and end")
+        self.by_id_alone(query)
         pair = "".join(_REST_NAMES.get(asset, asset) for asset in query.stream.symbol.split("/"))
         params = {"pair": pair, "count": str(query.limit)}
         if query.cursor is not None:
@@ -166,7 +147,7 @@ class KrakenExchange(BaseExchange):
         elif query.start_seq is not None:
             since_s = max(instant(query.since or ""), 0.0)
             params["since"] = str(max(round(since_s * 1_000_000) - 1, 0) * 1_000)
-        return httpx.Request("GET", f"{self._rest_url}/0/public/Trades", params=params)
+        return self.get("/0/public/Trades", params)
 
     def read_reply(self, reply: RestReply) -> ReplyReading:
         """Errors come with status 200. Those that begin with ``W`` are warnings."""

@@ -17,18 +17,17 @@ from gapless.controller.exchange import (
     Message,
     Pong,
     Rejected,
+    ReplyReading,
     RestReply,
-    SequenceRule,
     Snapshot,
     Subscribed,
     Unsubscribed,
     Welcome,
 )
 from gapless.controller.exchanges.addresses import checked_url, in_ascii
-from gapless.controller.exchanges.base import BaseExchange
+from gapless.controller.exchanges.base import BaseExchange, outcome_of
 from gapless.controller.exchanges.reference_wire import (
     TAGS,
-    AnyFrame,
     BalanceFrame,
     Balances,
     Frame,
@@ -44,6 +43,7 @@ from gapless.controller.exchanges.reference_wire import (
     UnsubscribedFrame,
     WelcomeFrame,
 )
+from gapless.controller.exchanges.texts import unknown_type
 from gapless.controller.stream import Stream
 
 _T = TypeVar("_T")
@@ -54,7 +54,6 @@ BALANCE: Final = Stream("balance", "*")
 _UNDECODABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 """What a hostile text makes msgspec raise: bad JSON or types, lone surrogates, ten thousand nested brackets."""
 _FRAMES: Final[msgspec.json.Decoder[Frame]] = msgspec.json.Decoder(Frame)
-_ANY_FRAME: Final = msgspec.json.Decoder(AnyFrame)
 _PRICES: Final = msgspec.json.Decoder(Prices)
 _ORDERS: Final = msgspec.json.Decoder(Orders)
 _BALANCES: Final = msgspec.json.Decoder(Balances)
@@ -109,10 +108,6 @@ class ReferenceExchange(BaseExchange):
         """Every market stream has one."""
         return not self.is_account(stream)
 
-    def sequence_rule(self, stream: Stream) -> SequenceRule:  # noqa: ARG002  # the same for every stream
-        """Ids count from 1 within an epoch, +1 each."""
-        return SequenceRule.CONTIGUOUS
-
     def subscribe(self, streams: Sequence[Stream], request_id: str) -> Sequence[str]:
         """One SUBSCRIBE frame for all."""
         return [_streams_frame("SUBSCRIBE", streams, request_id)]
@@ -130,24 +125,10 @@ class ReferenceExchange(BaseExchange):
         try:
             wire = _FRAMES.decode(frame)
         except _UNDECODABLE as error:
-            return Ignored(kind=self._unknown_type(frame, error))
+            return Ignored(kind=unknown_type(frame, error, TAGS))
         if type(wire) is MarketDataFrame:
             return wire
         return _neutral(wire)
-
-    def _unknown_type(self, frame: str | bytes, error: Exception) -> str:
-        """The type of a well-formed message that is not ours to understand.
-
-        Raises:
-            InvalidMessageError: it is malformed, or of a type we know.
-        """
-        try:
-            kind = _ANY_FRAME.decode(frame).type
-        except _UNDECODABLE:
-            raise InvalidMessageError(f"expected a JSON object with a type: {error}") from None
-        if kind in TAGS:
-            raise InvalidMessageError(f"malformed {kind}: {error}") from None
-        return kind
 
     def history_request(self, query: HistoryQuery) -> httpx.Request:
         """``GET /api/v1/prices``."""
@@ -156,6 +137,10 @@ class ReferenceExchange(BaseExchange):
         params |= {name: str(value) for name, value in optional.items() if value is not None}
         params["limit"] = str(query.limit)
         return httpx.Request("GET", f"{self._rest_url}/api/v1/prices", params=params, headers=self._headers)
+
+    def read_reply(self, reply: RestReply) -> ReplyReading:
+        """By its status alone: its words are for people, and the limiter has its own."""
+        return ReplyReading(outcome=outcome_of(reply.status))
 
     def decode_history(self, query: HistoryQuery, reply: RestReply) -> HistoryPage:  # noqa: ARG002  # it says all
         """``{"prices": [...], "epoch": ..., "first_seq": ..., "last_seq": ...}``; all but ``prices`` optional."""

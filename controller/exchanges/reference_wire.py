@@ -102,12 +102,6 @@ Frame = (
 TAGS: Final = frozenset(str(frame.__struct_config__.tag) for frame in get_args(Frame))
 
 
-class AnyFrame(Struct, frozen=True):
-    """Whatever has a type."""
-
-    type: str
-
-
 class Row(HistoryRow, frozen=True, kw_only=True):
     """A row of history."""
 

@@ -4,12 +4,13 @@ A price stands on the wire as a string or as a JSON number. Either way its digit
 beside them is the nearest one.
 """
 
+from collections.abc import Container
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Annotated, Final, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from gapless.controller.errors import InvalidMessageError, InvalidReplyError
 from gapless.controller.exchange import RestReply
@@ -25,6 +26,12 @@ Millis = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
 Decimal = Annotated[str, Meta(pattern=r"^-?[0-9]{1,40}(\.[0-9]{0,40})?\Z")]
 """A decimal number in a string, without exponent."""
 
+
+class _Typed(Struct, frozen=True):
+    type: str
+
+
+_TYPED: Final = msgspec.json.Decoder(_Typed)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS_MAX: Final = 64
 """Characters of a number that is written as JSON number."""
@@ -51,6 +58,21 @@ def rfc3339_of_ms(unix_ms: int) -> str:
     """Unix milliseconds as ``2026-01-01T00:00:00.000Z``; exact, which a detour over a float is not."""
     at = _EPOCH + timedelta(milliseconds=unix_ms)
     return f"{at:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03d}Z"
+
+
+def unknown_type(frame: str | bytes, error: Exception, known: Container[str]) -> str:
+    """The type of a well-formed message that a decoder does not know, where ``type`` names it.
+
+    Raises:
+        InvalidMessageError: it is malformed, or of a type that is ``known``; ``error`` says what is wrong with it.
+    """
+    try:
+        kind = _TYPED.decode(frame).type
+    except UNDECODABLE:
+        raise InvalidMessageError(f"expected a JSON object with a type: {error}") from None
+    if kind in known:
+        raise InvalidMessageError(f"malformed {kind}: {error}") from None
+    return kind
 
 
 def json_text(message: object) -> str:

@@ -32,5 +32,4 @@ def venue(name: str, *, ws_url: str | None = None, rest_url: str | None = None) 
     """
     if (kind := VENUES.get(name)) is None:
         raise ConfigurationError(f"there is no venue {name!r}; expected one of {', '.join(VENUES)}")
-    given = {"ws_url": ws_url, "rest_url": rest_url}
-    return kind(**{each: url for each, url in given.items() if url is not None})
+    return kind(ws_url=ws_url, rest_url=rest_url)

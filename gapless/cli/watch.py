@@ -51,6 +51,8 @@ Examples (gapless simulate prints both URLs):
 A venue's channels and symbols, as it writes them:
   binance   trade:BTCUSDT  aggTrade:BTCUSDT  bookTicker:BTCUSDT
   coinbase  matches:BTC-USD
+  deribit   trades:BTC-PERPETUAL
+  kraken    trade:BTC/USD
 
 The file's table [network] takes the fields of --set. docs/events.md describes the lines of --json."""
 )
@@ -128,7 +130,8 @@ def _exchange(name: str, ws_url: str | None, rest_url: str | None, session_id: s
         if ws_url is None or rest_url is None:
             missing = "--ws-url" if ws_url is None else "--rest-url"
             raise click.UsageError(f"Missing option '{missing}': the reference exchange has no address of its own.")
-        return ReferenceExchange(ws_url=ws_url, rest_url=rest_url, session_id=session_id or random_session_id())
+        name = random_session_id() if session_id is None else session_id
+        return ReferenceExchange(ws_url=ws_url, rest_url=rest_url, session_id=name)
     except ConfigurationError as error:
         raise OneLineError(str(error), WRONG_USAGE) from None
 

@@ -4,8 +4,10 @@ What happened to the market is the simulator's record, or the recorded file itse
 with it trade for trade: id, exact texts, side and time.
 """
 
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -54,6 +56,8 @@ SETTLED_WITHIN_S: Final = 600.0
 LOOK_EVERY_S: Final = 0.1
 QUIET_S: Final = 20.0
 """Virtual seconds of a quiet market in which nothing more may come."""
+
+REAL_QUIET_S: Final = 1.0
 
 CONFIG: Final = NetworkConfig(ordering="sequence", ws_idle_timeout=2.0, reconnect_max_attempts=None, max_retries=1)
 
@@ -122,12 +126,15 @@ class Outcome:
         return [event for event in self.events if isinstance(event, ContinuityLost)]
 
 
-async def through_trouble(venue: Venue, seed: int) -> Outcome:
-    """Run the market with trouble on top, then heal everything and wait until the app has all of it."""
+async def through_trouble(venue: Venue, seed: int, *, real: bool = False) -> Outcome:
+    """Run the market with trouble on top, then heal everything and wait until the app has all of it.
+
+    ``real``: on sockets of the machine and by its clock, instead of a virtual network and virtual time.
+    """
     outcome, random = Outcome(), Random(seed)
-    network = VirtualNetwork(seed=seed, latency_s=LATENCY_S)
+    network = nullcontext() if real else VirtualNetwork(seed=seed, latency_s=LATENCY_S).installed()
     simulator = venue.simulator
-    with network.installed():
+    with network:
         async with serve_exchange(simulator) as endpoints:
             exchange = venue.adapter(endpoints)
 
@@ -143,7 +150,7 @@ async def through_trouble(venue: Venue, seed: int) -> Outcome:
                     config=venue.config,
                     http=http,
                     random=random,
-                    wall_clock=virtual_wall_clock,
+                    wall_clock=time.time if real else virtual_wall_clock,
                 ) as controller,
                 trio.open_nursery() as nursery,
             ):
@@ -155,7 +162,7 @@ async def through_trouble(venue: Venue, seed: int) -> Outcome:
                 outcome.issued = {stream: simulator.trades(stream.symbol) for stream in venue.streams}
                 await _until(lambda: _has_all(controller, outcome), SETTLED_WITHIN_S)
                 outcome.state, outcome.injected = controller.state, Counter(simulator.injected)
-                await trio.sleep(QUIET_S)
+                await trio.sleep(REAL_QUIET_S if real else QUIET_S)
                 nursery.cancel_scope.cancel()
     return outcome
 

@@ -96,7 +96,8 @@ async def test_an_aggregate_is_made_of_consecutive_trades_of_one_price_side_and_
 
 
 async def test_aggregates_of_a_busy_market_tile_its_trades_and_agree_with_rest(autojump_clock: MockClock) -> None:
-    async with simulated(BinanceSpot(), rate_per_s=20.0, symbols=(BTC,)) as world, world.dial() as client:
+    venue = BinanceSpot()
+    async with simulated(venue, rate_per_s=20.0, symbols=(BTC,)) as world, world.dial() as client:
         await subscribed(client, "btcusdt@aggTrade")
         heard = [await client.hear() for _ in range(200)]
         assert all(earlier["a"] + 1 == later["a"] for earlier, later in pairwise(heard))
@@ -105,6 +106,8 @@ async def test_aggregates_of_a_busy_market_tile_its_trades_and_agree_with_rest(a
         rows = (await world.get("/api/v3/aggTrades", symbol=BTC, fromId=heard[0]["a"], limit=200)).json()
         fields = ("a", "p", "q", "f", "l", "T", "m", "M")
         assert rows == [{name: each[name] for name in fields} for each in heard]
+        known = {each.number: each for each in venue.aggregates(BTC)}
+        assert [known[each["a"]].amount for each in heard] == [each["q"] for each in heard]
 
 
 async def test_the_book_ticker_says_where_the_best_prices_moved(autojump_clock: MockClock) -> None:

@@ -70,6 +70,14 @@ class BinanceSpot(Venue):
         super().open(market)
         self._aggregators = {symbol: Aggregator(market.config.record_max) for symbol in market.symbols}
 
+    def aggregates(self, symbol: str) -> tuple[Aggregate, ...]:
+        """Every closed aggregate that is remembered, oldest first.
+
+        Raises:
+            KeyError: it is not traded here.
+        """
+        return self._aggregators[symbol].history.rows
+
     # --- WebSocket --------------------------------------------------------------------------------------------------
 
     def admit(self, caller: Caller, session_id: str) -> Visit:

@@ -11,7 +11,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 from wsproto.utilities import LocalProtocolError
 
-from gapless.simulator.messages import StreamKey
+from gapless.simulator.messages import Frame, StreamKey
 from gapless.simulator.served import Caller, Conversation
 from gapless.simulator.session import Session
 from gapless.simulator.venues.binance.limits import BinanceLimits, BinanceOptions
@@ -75,13 +75,10 @@ class BinanceConversation(Conversation):
             self._session.cut("too many messages")
             return
         try:
-            request = read_request(text)
-            answer = self._answer(request)
+            answer = self._answer(read_request(text))
         except BadRequestError as error:
-            self._refuse(error.code, str(error), error.request_id)
-            return
-        if request.method != "SUBSCRIBE":
-            self._session.send(spoken("UNSUBSCRIBED" if request.method == "UNSUBSCRIBE" else "ANSWER", answer))
+            answer = self._refusal(error.code, str(error), error.request_id)
+        self._session.send(answer)
 
     def duties(self, socket: WebSocketConnection) -> Sequence[Callable[[], Awaitable[None]]]:
         """PING frames, and the end after a day."""
@@ -91,20 +88,22 @@ class BinanceConversation(Conversation):
 
         return (ping, self._expire)
 
-    def _answer(self, request: StreamRequest) -> Answer:
+    def _answer(self, request: StreamRequest) -> Frame:
         match request.method:
             case "SUBSCRIBE":
-                return self._subscribe(self._keys(request), request.id)
+                keys = self._keys(request)
+                self._subscribe(keys, request.id)
+                return spoken("SUBSCRIBED", Answer(None, request.id), *keys)
             case "UNSUBSCRIBE":
                 for key in self._keys(request):
                     self._market.mute(self._session, key.channel, key.symbol)
-                return Answer(None, request.id)
+                return spoken("UNSUBSCRIBED", Answer(None, request.id))
             case "LIST_SUBSCRIPTIONS":
-                return Answer([stream_name(key) for key in self._session.marks], request.id)
+                return spoken("ANSWER", Answer([stream_name(key) for key in self._session.marks], request.id))
             case _:
-                return self._property(request)
+                return spoken("ANSWER", self._property(request))
 
-    def _subscribe(self, keys: list[StreamKey], request_id: RequestId) -> Answer:
+    def _subscribe(self, keys: list[StreamKey], request_id: RequestId) -> None:
         withheld = self._market.rejected(self._session, keys)
         if withheld:
             code, said = next(iter(withheld.values()))
@@ -112,11 +111,8 @@ class BinanceConversation(Conversation):
         if len({*self._session.marks, *keys}) > self._limits.streams_max:
             self._market.violated(self._address, "streams", f"more than {self._limits.streams_max} on a connection")
             raise BadRequestError(INVALID_REQUEST, "Invalid request: too many parameters", request_id)
-        answer = Answer(None, request_id)
-        self._session.send(spoken("SUBSCRIBED", answer, *keys))
         for key in keys:
             self._market.listen(self._session, key.channel, key.symbol)
-        return answer
 
     def _keys(self, request: StreamRequest) -> list[StreamKey]:
         """The streams of a request: all of them are named as streams are, and, where the options say so, exist."""
@@ -144,11 +140,10 @@ class BinanceConversation(Conversation):
         self._session.accent = COMBINED if value else ""
         return Answer(None, request.id)
 
-    def _refuse(self, code: int, said: str, request_id: RequestId) -> None:
+    def _refusal(self, code: int, said: str, request_id: RequestId) -> Frame:
         if self._options.error_form == "flat":
-            self._session.send(spoken("REJECTED", RefusedFlat(code, said, request_id)))
-        else:
-            self._session.send(spoken("REJECTED", Refused(ErrorDetail(code, said), request_id)))
+            return spoken("REJECTED", RefusedFlat(code, said, request_id))
+        return spoken("REJECTED", Refused(ErrorDetail(code, said), request_id))
 
     async def _ping(self, socket: WebSocketConnection) -> None:
         while True:

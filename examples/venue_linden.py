@@ -4,6 +4,7 @@ Trades count by 1 per market and come several in a frame; REST gives them from a
 seconds how far each market is, asks for a sign of life, and tells the weight it has counted in a header.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -15,7 +16,16 @@ from gapless.controller import ConfigurationError, InvalidMessageError, Stream
 from gapless.controller import exchange as say
 from gapless.controller.exchanges import BaseExchange
 from gapless.controller.exchanges.pages import page_from, rows_wanted
-from gapless.controller.exchanges.texts import UNDECODABLE, Decimal, Id, Millis, decoded_reply, rfc3339_of_ms
+from gapless.controller.exchanges.texts import (
+    UNDECODABLE,
+    Decimal,
+    Id,
+    Millis,
+    decoded_reply,
+    json_text,
+    rfc3339_of_ms,
+)
+from gapless.controller.exchanges.trades import trade_update
 
 MARKETS_PER_FRAME = 20
 
@@ -50,38 +60,23 @@ class Page(Struct, frozen=True):
     oldest: Id
 
 
-class Refusal(Struct, frozen=True):
-    """The body of an error."""
-
-    code: str
-    text: str = ""
-
-
 FRAMES = msgspec.json.Decoder(Frame)
 PAGES = msgspec.json.Decoder(Page)
-REFUSALS = msgspec.json.Decoder(Refusal)
 
 
 class LindenExchange(BaseExchange):
     """Speaks Linden's wire format. Markets as in ``OAK-EUR``."""
 
+    own_ws_url = "wss://stream.linden.example/v1"
+    own_rest_url = "https://rest.linden.example"
     channels = frozenset({"trade"})
+    symbol_like = (r"[A-Z]+-[A-Z]+", "OAK-EUR")
+    rule = say.SequenceRule.CONTIGUOUS
     budget = (120, 60.0)
     send_budget = (10, 1.0)
     streams_max = 200
-    page_rows_max = 500
     rotate_after_s = 41_400.0  # a connection lives for 12 h; half an hour before
-
-    def check(self, stream: Stream) -> None:
-        """A market is two words in capitals."""
-        super().check(stream)
-        base, _, quote = stream.symbol.partition("-")
-        if not (base.isalpha() and quote.isalpha() and stream.symbol.isascii() and stream.symbol.isupper()):
-            raise ConfigurationError(f"{stream}: expected a market like OAK-EUR, got {stream.symbol!r}")
-
-    def sequence_rule(self, stream: Stream) -> say.SequenceRule:  # noqa: ARG002 (the same for all)
-        """Trades count by 1."""
-        return say.SequenceRule.CONTIGUOUS
+    page_rows_max = 500
 
     def subscribe(self, streams: Sequence[Stream], request_id: str) -> Sequence[str]:
         """As many frames as it takes; each is answered with the marks of its markets."""
@@ -93,7 +88,7 @@ class LindenExchange(BaseExchange):
 
     def ping(self, request_id: str) -> str:
         """Answered by a pong of the same id."""
-        return text(op="ping", req=request_id)
+        return json_text({"op": "ping", "req": request_id})
 
     def decode(self, frame: str | bytes) -> say.Message:
         """Raises InvalidMessageError and nothing else."""
@@ -108,27 +103,18 @@ class LindenExchange(BaseExchange):
 
     def history_request(self, query: say.HistoryQuery) -> httpx.Request:
         """From an id on, or the newest rows; oldest first either way."""
-        if query.start is not None or query.end is not None:
-            raise ConfigurationError("Linden's history goes by id, not by time: leave out start and end")
+        self.by_id_alone(query)
         params = {"count": str(rows_wanted(query))}
         if query.start_seq is not None:
             params["from"] = str(query.start_seq)
-        return httpx.Request("GET", f"{self._rest_url}/v1/trades/{query.stream.symbol}", params=params)
+        return self.get(f"/v1/trades/{query.stream.symbol}", params)
 
     def read_reply(self, reply: say.RestReply) -> say.ReplyReading:
         """By status, with the venue's own code and words, and the weight that it has counted."""
         reading, used = super().read_reply(reply), reply.headers.get("linden-used", "")
-        if used.isascii() and used.isdigit() and len(used) < 10:
-            reading = structs.replace(reading, used=int(used))
-        if reading.outcome is say.Outcome.OK:
-            return reading
-        try:
-            error = REFUSALS.decode(reply.body)
-        except UNDECODABLE:
-            return structs.replace(reading, code=str(reply.status), message="without words")
-        unknown = reading.outcome is say.Outcome.REFUSED and error.code == "no-market"
-        outcome = say.Outcome.NO_SUCH_STREAM if unknown else reading.outcome
-        return structs.replace(reading, outcome=outcome, code=error.code, message=error.text)
+        if reading.code == "no-market" and reading.outcome is say.Outcome.REFUSED:
+            reading = structs.replace(reading, outcome=say.Outcome.NO_SUCH_STREAM)
+        return structs.replace(reading, used=int(used) if re.fullmatch("[0-9]{1,9}", used) else None)
 
     def decode_history(self, query: say.HistoryQuery, reply: say.RestReply) -> say.HistoryPage:
         """A page that is not full ends with the newest trade there is."""
@@ -152,7 +138,7 @@ def meaning(frame: Frame) -> say.Message:
         case "beat":
             return say.HighWater(marks=marks)
         case "proof":
-            return say.MustAnswer(answer=text(op="proof", token=frame.token))
+            return say.MustAnswer(answer=json_text({"op": "proof", "token": frame.token}))
         case "pong":
             return say.Pong(request_id=frame.req or "")
         case "moving":
@@ -164,24 +150,11 @@ def meaning(frame: Frame) -> say.Message:
 
 
 def trade(market: str, row: Row) -> say.TradeUpdate:
-    return say.TradeUpdate(
-        channel="trade",
-        symbol=market,
-        sequence_id=row.number,
-        timestamp=rfc3339_of_ms(row.unix_ms),
-        price=float(row.price),
-        amount=float(row.amount),
-        price_text=row.price,
-        amount_text=row.amount,
-        side="buy" if row.side == "b" else "sell",
-        trade_id=str(row.number),
-    )
+    side: Literal["buy", "sell"] = "buy" if row.side == "b" else "sell"
+    at = rfc3339_of_ms(row.unix_ms)
+    return trade_update(("trade", market), row.number, at, price=row.price, amount=row.amount, side=side)
 
 
 def named(op: str, streams: Sequence[Stream], request_id: str) -> list[str]:
     parts = [streams[at : at + MARKETS_PER_FRAME] for at in range(0, len(streams), MARKETS_PER_FRAME)]
-    return [text(op=op, req=request_id, markets=[stream.symbol for stream in part]) for part in parts]
-
-
-def text(**message: object) -> str:
-    return msgspec.json.encode(message).decode()
+    return [json_text({"op": op, "req": request_id, "markets": [each.symbol for each in part]}) for part in parts]

@@ -7,10 +7,10 @@ from typing import TypeVar
 import httpx
 from msgspec import structs
 
-from examples.venue_linden import FRAMES, LindenExchange, text
+from examples.venue_linden import FRAMES, LindenExchange
 from gapless.controller import InvalidMessageError, Stream
 from gapless.controller import exchange as say
-from tests.exchanges.linden import linden
+from gapless.controller.exchanges.texts import json_text
 
 _A = TypeVar("_A", bound=type[LindenExchange])
 
@@ -30,8 +30,7 @@ def named(words: str) -> Callable[[_A], _A]:
 
 def broken(name: str) -> LindenExchange:
     """The adapter with a defect."""
-    sound = linden()
-    return DEFECTS[name][0](ws_url=sound.websocket_url, rest_url=f"https://{sound.rest_host}")
+    return DEFECTS[name][0]()
 
 
 class Trades(LindenExchange):
@@ -97,8 +96,8 @@ class SideOfTheMaker(Trades):
 class Remembering(LindenExchange):
     """Drops what it has seen, which is the ledger's business."""
 
-    def __init__(self, *, ws_url: str, rest_url: str) -> None:
-        super().__init__(ws_url=ws_url, rest_url=rest_url)
+    def __init__(self) -> None:
+        super().__init__()
         self._seen: set[str | bytes] = set()
 
     def decode(self, frame: str | bytes) -> say.Message:
@@ -172,7 +171,7 @@ class OnePing(LindenExchange):
 @named("subscribe of 200 streams: expected at most 20 streams in a frame, got 200")
 class OneFrame(LindenExchange):
     def subscribe(self, streams: Sequence[Stream], request_id: str) -> Sequence[str]:
-        return [text(op="join", req=request_id, markets=[stream.symbol for stream in streams])]
+        return [json_text({"op": "join", "req": request_id, "markets": [stream.symbol for stream in streams]})]
 
 
 @named("expected an acknowledgement of every stream, got none of trade:ELM-EUR")
@@ -229,8 +228,8 @@ class AsksBehind(LindenExchange):
 
 @named("the same query again: expected")
 class NewNameEachTime(LindenExchange):
-    def __init__(self, *, ws_url: str, rest_url: str) -> None:
-        super().__init__(ws_url=ws_url, rest_url=rest_url)
+    def __init__(self) -> None:
+        super().__init__()
         self._numbers = count(1)
 
     def history_request(self, query: say.HistoryQuery) -> httpx.Request:

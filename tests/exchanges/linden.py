@@ -2,7 +2,6 @@
 
 import json
 
-from examples.venue_linden import LindenExchange
 from gapless.controller import Stream
 from gapless.controller.exchange import (
     HighWater,
@@ -24,13 +23,6 @@ from gapless.controller.exchange import (
 from gapless.simulator.testkit.conformance import AdapterExamples, Expect, LiveRun, PageExample, rest_reply
 
 OAK, ELM = Stream("trade", "OAK-EUR"), Stream("trade", "ELM-EUR")
-
-
-def linden(
-    ws_url: str = "wss://stream.linden.example/v1", rest_url: str = "https://rest.linden.example"
-) -> LindenExchange:
-    """The adapter."""
-    return LindenExchange(ws_url=ws_url, rest_url=rest_url)
 
 
 def row(number: int) -> list[object]:
@@ -140,11 +132,11 @@ LINDEN = AdapterExamples(
     replies=[
         (rest_reply({"rows": [], "oldest": 1}, headers={"Linden-Used": "17"}), Expect(ReplyReading, used=17)),
         (
-            rest_reply({"code": "no-market", "text": "There is no market ASH-EUR."}, status=404),
+            rest_reply({"code": "no-market", "message": "There is no market ASH-EUR."}, status=404),
             Expect(ReplyReading, outcome=Outcome.NO_SUCH_STREAM, code="no-market", used=None),
         ),
         (
-            rest_reply({"code": "weight", "text": "Slow down."}, status=429, headers={"Linden-Used": "121"}),
+            rest_reply({"code": "weight", "message": "Slow down."}, status=429, headers={"Linden-Used": "121"}),
             Expect(ReplyReading, outcome=Outcome.LIMITED, code="weight", message="Slow down.", used=121),
         ),
         (

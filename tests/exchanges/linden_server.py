@@ -129,7 +129,7 @@ class LindenServer:
         self.requests.append(f"{request.url.path}?{request.url.query}")
         market, count = request.path_params["market"], int(request.query_params["count"])
         if market not in self.rows:
-            return JSONResponse({"code": "no-market", "text": f"there is no market {market}"}, 404)
+            return JSONResponse({"code": "no-market", "message": f"there is no market {market}"}, 404)
         first = int(request.query_params.get("from", max(self.last(market) - count + 1, 1)))
         page = self.rows[market][max(first, self.oldest) - 1 :][:count]
         return JSONResponse({"rows": page, "oldest": self.oldest}, headers={"Linden-Used": str(len(self.requests))})

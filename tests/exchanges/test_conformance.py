@@ -2,6 +2,7 @@
 
 import pytest
 
+from examples.venue_linden import LindenExchange
 from gapless.controller.exchange import Exchange
 from gapless.controller.exchanges import (
     BinanceExchange,
@@ -15,7 +16,7 @@ from tests.exchanges.binance_examples import BINANCE
 from tests.exchanges.coinbase_examples import COINBASE
 from tests.exchanges.deribit_examples import DERIBIT
 from tests.exchanges.kraken_examples import KRAKEN
-from tests.exchanges.linden import LINDEN, linden
+from tests.exchanges.linden import LINDEN
 from tests.exchanges.reference_examples import REFERENCE
 
 ADAPTERS: dict[str, tuple[Exchange, AdapterExamples]] = {
@@ -27,7 +28,7 @@ ADAPTERS: dict[str, tuple[Exchange, AdapterExamples]] = {
     "coinbase": (CoinbaseExchange(), COINBASE),
     "kraken": (KrakenExchange(), KRAKEN),
     "deribit": (DeribitExchange(), DERIBIT),
-    "linden": (linden(), LINDEN),
+    "linden": (LindenExchange(), LINDEN),
 }
 
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from examples.venue_linden import LindenExchange
 from gapless.controller.exchange import MarketUpdate, Pong, TradeUpdate
 from gapless.controller.exchanges import ReferenceExchange
 from gapless.simulator.testkit.conformance import ConformanceError, Expect, check_adapter
 from tests.exchanges.defects import DEFECTS, broken
-from tests.exchanges.linden import LINDEN, linden
+from tests.exchanges.linden import LINDEN
 from tests.exchanges.reference_examples import REFERENCE
 
 
@@ -40,19 +41,19 @@ def test_the_same_seed_tries_the_same() -> None:
 def test_examples_that_show_too_little_are_a_failure() -> None:
     """What was never shown was never tested: that must not pass for conformity."""
     poor = replace(LINDEN, frames=[LINDEN.frames[7]], runs=[], pages=[], replies=[])
-    assert [text for text in check_adapter(linden(), poor).failures if text.startswith("examples: ")] == [
+    assert [text for text in check_adapter(LindenExchange(), poor).failures if text.startswith("examples: ")] == [
         "examples: expected a frame of market data",
         "examples: expected a reply with an error, and the outcome that it has",
         "examples: expected a run of at least 3 frames of trade",
         "examples: expected a page of trade, which has a history",
     ]
     with pytest.raises(ValueError, match="at least one stream and one frame"):
-        check_adapter(linden(), replace(LINDEN, frames=[]))
+        check_adapter(LindenExchange(), replace(LINDEN, frames=[]))
 
 
 def test_a_frame_that_means_something_else_is_told_apart() -> None:
     wrong = replace(LINDEN, frames=[*LINDEN.frames, ('{"ev":"beat"}', Expect(Pong, request_id="p-1"))])
-    (failure,) = check_adapter(linden(), wrong).failures
+    (failure,) = check_adapter(LindenExchange(), wrong).failures
     assert failure == """decode: frame 12 '{"ev":"beat"}': expected Pong, got HighWater(marks={})"""
 
 
@@ -62,7 +63,7 @@ def test_an_expectation_says_what_it_is() -> None:
 
 def test_a_field_that_does_not_exist_is_a_failure_of_the_examples() -> None:
     wrong = replace(LINDEN, frames=[*LINDEN.frames, ('{"ev":"pong","req":"p-1"}', Expect(Pong, name="p-1"))])
-    (failure,) = check_adapter(linden(), wrong).failures
+    (failure,) = check_adapter(LindenExchange(), wrong).failures
     assert "expected Pong.name, which Pong does not have" in failure
 
 

@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 import trio
 from trio.testing import MockClock
 
+from examples.venue_linden import LindenExchange
 from gapless.controller import NetworkConfig, Source, State, Stream, StreamRejected, Trade, Trigger, open_controller
 from gapless.simulator.network import VirtualNetwork
 from gapless.simulator.testkit import ControllerFeed, virtual_wall_clock
-from tests.exchanges.linden import ELM, OAK, linden
+from tests.exchanges.linden import ELM, OAK
 from tests.exchanges.linden_server import LindenServer
 
 
@@ -20,7 +21,7 @@ async def linden_feed(server: LindenServer, *streams: Stream, **settings: object
         async with (
             server.serve(),
             open_controller(
-                exchange=linden(server.ws_url, server.rest_url),
+                exchange=LindenExchange(ws_url=server.ws_url, rest_url=server.rest_url),
                 streams=streams or [OAK],
                 config=NetworkConfig.from_mapping(settings),
                 wall_clock=virtual_wall_clock,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from functools import partial
+from math import inf
 from random import Random
 from typing import Final
 
@@ -58,6 +59,9 @@ def _check_sound(reading: ReplyReading, where: str, findings: Findings) -> None:
     for name, kind in kinds.items():
         if not isinstance(value := getattr(reading, name, None), kind):
             findings.fail(where, f"expected {name} as {kind.__name__}, got {shown(value)}")
+    wait_s = getattr(reading, "retry_after_s", None)
+    if wait_s is not None and not (isinstance(wait_s, int | float) and 0 <= wait_s < inf):
+        findings.fail(where, f"expected retry_after_s as seconds, or None, got {shown(wait_s)}")
     used = getattr(reading, "used", None)
     if used is not None and not is_id(used):
         findings.fail(where, f"expected used as an integer of at least 0, or None, got {shown(used)}")

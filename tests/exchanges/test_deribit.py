@@ -183,6 +183,12 @@ def test_channels_that_the_reply_names_are_taken_and_all_others_refused() -> Non
     assert deribit.decode(whole) == Subscribed(request_id="s-2-1", marks={PERPETUAL: None})
 
 
+@pytest.mark.parametrize("named", [b"trades..100ms", b"trades. .100ms", b"trades.\\u0000.100ms"])
+def test_a_reply_that_names_no_possible_stream_is_invalid(named: bytes) -> None:
+    with pytest.raises(InvalidMessageError, match="reply"):
+        said(TAKEN.replace(b"trades.BTC-PERPETUAL.100ms", named))
+
+
 def test_what_was_asked_is_remembered_of_the_last_requests_only() -> None:
     deribit = DeribitExchange()
     deribit.subscribe([PERPETUAL, OPTION], "s-1-1")

@@ -179,6 +179,12 @@ def test_answers_name_their_streams_and_their_request() -> None:
     )
 
 
+@pytest.mark.parametrize("answer", [TAKEN, REFUSED])
+def test_an_answer_that_names_no_possible_stream_is_invalid(answer: bytes) -> None:
+    with pytest.raises(InvalidMessageError, match="reply"):
+        said((answer % 5).replace(b'"BTC/USD"', b'""').replace(b'"AAA/BBB"', b'""'))
+
+
 def test_trouble_that_passes_refuses_no_stream() -> None:
     limited = said(b'{"error":"Exceeded msg rate","method":"subscribe","success":false,"symbol":"BTC/USD"}')
     assert limited == Notice(kind="limited", code="unknown", message="Exceeded msg rate")

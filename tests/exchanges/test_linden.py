@@ -15,13 +15,15 @@ from tests.exchanges.linden_server import LindenServer
 
 
 @asynccontextmanager
-async def linden_feed(server: LindenServer, *streams: Stream, **settings: object) -> AsyncIterator[ControllerFeed]:
+async def linden_feed(
+    server: LindenServer, *streams: Stream, kind: type[LindenExchange] = LindenExchange, **settings: object
+) -> AsyncIterator[ControllerFeed]:
     """A controller that keeps streams of Linden whole."""
     with VirtualNetwork(seed=1, latency_s=0.005).installed():
         async with (
             server.serve(),
             open_controller(
-                exchange=LindenExchange(ws_url=server.ws_url, rest_url=server.rest_url),
+                exchange=kind(ws_url=server.ws_url, rest_url=server.rest_url),
                 streams=streams or [OAK],
                 config=NetworkConfig.from_mapping(settings),
                 wall_clock=virtual_wall_clock,

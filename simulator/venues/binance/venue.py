@@ -1,13 +1,14 @@
 """Binance spot: trades, aggregates and best prices on streams, the same and the past over REST."""
 
 import re
+from collections.abc import Callable
 from math import ceil
 from typing import ClassVar, Final
 
 import trio
 from starlette.types import ASGIApp, Scope
 
-from gapless.simulator.messages import StreamKey
+from gapless.simulator.messages import Frame, StreamKey
 from gapless.simulator.seams import RestCall, RestForm
 from gapless.simulator.served import Caller, Metered, Visit
 from gapless.simulator.session import Session
@@ -108,14 +109,17 @@ class BinanceSpot(Venue):
         self._opened.set()
         if closed is not None:
             self._tell_aggregate(trade.symbol, closed)
-        self._tell(StreamKey("trade", trade.symbol), trade.trade_id, trade_event(trade, self.market.shown_ns()))
-        if trade.bid is not None and trade.ask is not None and self._best.get(trade.symbol) != (trade.bid, trade.ask):
+        self._tell(StreamKey("trade", trade.symbol), trade.trade_id, lambda: trade_event(trade, self.market.shown_ns()))
+        best = (trade.bid, trade.ask)
+        if trade.bid is not None and trade.ask is not None and self._best.get(trade.symbol) != best:
             self._best[trade.symbol] = (trade.bid, trade.ask)
             self._updates += 1
-            ticker = BookTickerEvent(
-                u=self._updates, s=trade.symbol, b=trade.bid, B=BEST_AMOUNT, a=trade.ask, A=BEST_AMOUNT
+            number, bid, ask = self._updates, trade.bid, trade.ask
+            self._tell(
+                StreamKey("bookTicker", trade.symbol),
+                number,
+                lambda: BookTickerEvent(u=number, s=trade.symbol, b=bid, B=BEST_AMOUNT, a=ask, A=BEST_AMOUNT),
             )
-            self._tell(StreamKey("bookTicker", trade.symbol), self._updates, ticker)
 
     def capture_reader(self) -> BinanceCaptureReader:
         """Combined streams, a line each."""
@@ -136,17 +140,18 @@ class BinanceSpot(Venue):
                     self._tell_aggregate(symbol, closed)
 
     def _tell_aggregate(self, symbol: str, closed: Aggregate) -> None:
-        event = aggregate_event(symbol, closed, self.market.shown_ns())
-        self._tell(StreamKey("aggTrade", symbol), closed.number, event)
+        key = StreamKey("aggTrade", symbol)
+        self._tell(key, closed.number, lambda: aggregate_event(symbol, closed, self.market.shown_ns()))
 
-    def _tell(self, key: StreamKey, number: int, event: StreamEvent) -> None:
-        """Each form is encoded once, and only for those who listen."""
+    def _tell(self, key: StreamKey, number: int, event: Callable[[], StreamEvent]) -> None:
+        """Nothing is made for nobody, and each form is encoded once."""
         listeners = self.market.listeners(key.channel, key.symbol)
-        forms = {
-            accent: data_frame(event, key, number, combined=accent == COMBINED)
-            for accent in {session.accent for session in listeners}
-        }
+        if not listeners:
+            return
+        made, forms = event(), dict[str, Frame]()
         for session in listeners:
+            if session.accent not in forms:
+                forms[session.accent] = data_frame(made, key, number, combined=session.accent == COMBINED)
             session.send(forms[session.accent])
 
     # --- REST -------------------------------------------------------------------------------------------------------

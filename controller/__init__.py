@@ -3,6 +3,7 @@
 from gapless.controller.callbacks import OnMessage, OnReconciliation, Reconciled, ReconciliationKind
 from gapless.controller.config import NetworkConfig, load_settings
 from gapless.controller.controller import ConnectionController
+from gapless.controller.cursor import Cursor, StreamCursor
 from gapless.controller.errors import (
     CircuitOpenError,
     ConfigurationError,
@@ -56,6 +57,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectionController",
     "ContinuityLost",
+    "Cursor",
     "DeliveryOverflowError",
     "Event",
     "Exchange",
@@ -90,6 +92,7 @@ __all__ = [
     "State",
     "StateChanged",
     "Stream",
+    "StreamCursor",
     "StreamRejected",
     "StreamReset",
     "Trade",

@@ -19,6 +19,7 @@ from loguru import logger
 
 from gapless.controller import notices
 from gapless.controller.config import NetworkConfig
+from gapless.controller.cursor import Cursor, Rewind, StreamCursor
 from gapless.controller.delivery import DeliveryBuffer
 from gapless.controller.epochs import Epochs
 from gapless.controller.events import Balance, ContinuityLost, MarketData, NoticeKind, Order, Source
@@ -130,6 +131,56 @@ class Books:
             del self._ending[key]
             if (subscription := self._by_key.get(key)) is not None:
                 subscription.barred = False
+
+    def resume(self, cursor: Cursor) -> None:
+        """Go on where the app left off, in the streams that are desired; before anything else is entered."""
+        over = dict.fromkeys(each.epoch for each in cursor.streams if each.epoch != cursor.epoch)
+        for epoch in (*over, cursor.epoch):
+            if epoch is not None:
+                self.epochs.enter(epoch, confirmed=True)
+                self.epochs.current = epoch
+        for position in cursor.streams:
+            subscription = self.find(position.channel, position.symbol)
+            if subscription is not None and not subscription.is_account:
+                self._resume(subscription, position)
+
+    def _resume(self, subscription: Subscription, position: StreamCursor) -> None:
+        subscription.last_timestamp = subscription.numbered_at = position.timestamp
+        if position.next_id is None or not subscription.sequenced:
+            return
+        subscription.owed = True
+        subscription.ledger.resume(position.next_id, position.holes)
+        if position.epoch != self.epoch:
+            # The app was not told yet that this epoch is over.
+            now, self.epochs.current = self.epochs.current, position.epoch
+            self.restart(subscription, position.epoch, now)
+            self.epochs.current = now
+            return
+        for start, end in position.holes:
+            self.open_gap(subscription, start, end, "resumed")
+
+    def cursor(self) -> Cursor:
+        """Where the app is: as far as the books are, less what it was not given."""
+        positions = {
+            (each.stream.channel, each.stream.symbol): Rewind(
+                self.epoch,
+                each.ledger.next_id if each.sequenced else None,
+                [*each.ledger.gaps, *each.ledger.tentative],
+            )
+            for each in self.subscriptions
+            if not each.is_account
+        }
+        for event in reversed(self.delivery.held()):
+            if isinstance(event, MarketData | ContinuityLost):
+                position = positions.get((event.channel, event.symbol))
+                if position is not None:
+                    position.undo(event)
+        streams = [
+            position.position(*key, found.last_timestamp)
+            for key, position in positions.items()
+            if (found := self.find(*key)) is not None
+        ]
+        return Cursor(streams=streams, epoch=self.epoch)
 
     def start_generation(self, generation: int) -> None:
         """A new socket is about to be dialled: of the one before nothing comes any more."""

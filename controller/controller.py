@@ -25,6 +25,7 @@ from gapless.controller.callbacks import Callbacks
 from gapless.controller.collector import Collector
 from gapless.controller.config import NetworkConfig
 from gapless.controller.connect_gates import gate_of
+from gapless.controller.cursor import Cursor
 from gapless.controller.delivery import Batches, Events
 from gapless.controller.errors import ConfigurationError, ReconnectExhaustedError
 from gapless.controller.events import AnyEvent, NoticeKind, ReconnectGaveUp, StateChanged
@@ -95,6 +96,7 @@ class ConnectionController:
         callbacks: Callbacks,
         on_state_change: Callable[[StateChanged], None] | None,
         on_health_change: Callable[[bool], None] | None,
+        resume: Cursor | None = None,
     ) -> None:
         self._config = config
         self._callbacks = callbacks
@@ -151,6 +153,8 @@ class ConnectionController:
         self._history: list[StateChanged] = []
         self._visits: Counter[State] = Counter()
         self._moved = Signal()
+        if resume is not None:
+            books.resume(resume)
         self._new_generation()
 
     # -- data ---------------------------------------------------------------------------------------------------------
@@ -171,6 +175,14 @@ class ConnectionController:
     def _refuse_beside_callbacks(self) -> None:
         if self._callbacks.consume:
             raise ConfigurationError("the events go to on_message; a controller with callbacks cannot be looped over")
+
+    def cursor(self) -> Cursor:
+        """Where the app is in its market streams, for ``open_controller(resume=...)`` of another day.
+
+        What was handed over counts as consumed, the rest does not: ask between two events, or two batches, when all of
+        what came before is stored. Orders and balances need none: the next snapshot tells them.
+        """
+        return self._runtime.books.cursor()
 
     # -- state --------------------------------------------------------------------------------------------------------
 

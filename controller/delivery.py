@@ -94,6 +94,10 @@ class DeliveryBuffer:
         """Events held, of every kind, held-back ones included."""
         return len(self._events) + len(self._held_back)
 
+    def held(self) -> list[AnyEvent]:
+        """Every event the app was not given, oldest first; what is held back comes last."""
+        return [*self._events, *self._held_back]
+
     @property
     def room(self) -> int:
         """How many more pieces of data fit the queue."""

@@ -1,6 +1,6 @@
 """Data that waits for what lies before it, per stream, in the order of its ids. Pure."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
 
@@ -22,6 +22,9 @@ class HoldBack:
     def __len__(self) -> int:
         """Pieces of data held, of all streams."""
         return self._size
+
+    def __iter__(self) -> Iterator[Data | GapFilled]:
+        return (event for held in self._held.values() for _id, _arrival, event in held)
 
     def keep(self, stream: Hashable, sequence_id: int, event: Data) -> None:
         """Hold one piece of data back."""

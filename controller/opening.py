@@ -14,6 +14,7 @@ from gapless.controller import host_clients
 from gapless.controller.callbacks import Callbacks, OnMessage, OnReconciliation
 from gapless.controller.config import NetworkConfig
 from gapless.controller.controller import ConnectionController
+from gapless.controller.cursor import Cursor
 from gapless.controller.errors import ConfigurationError
 from gapless.controller.events import StateChanged
 from gapless.controller.exchange import Exchange
@@ -48,6 +49,7 @@ async def open_controller(
     on_reconciliation: OnReconciliation | None = None,
     on_state_change: Callable[[StateChanged], None] | None = None,
     on_health_change: Callable[[bool], None] | None = None,
+    resume: Cursor | None = None,
 ) -> AsyncIterator[ConnectionController]:
     """Open a controller and run it until the block is left; then every task, socket and request is gone.
 
@@ -70,6 +72,8 @@ async def open_controller(
         on_reconciliation: called with a kind and what came over REST, instead of ``on_message``.
         on_state_change: called with each transition, at once; must not block.
         on_health_change: called when the heartbeat's view of the connection changes.
+        resume: where an earlier controller's app was (:meth:`ConnectionController.cursor`): what it has missed since is
+            filled from REST or reported lost. Streams that it does not name begin anew.
 
     Raises:
         ConfigurationError: an argument cannot work.
@@ -106,6 +110,7 @@ async def open_controller(
             callbacks=Callbacks(on_message, on_reconciliation),
             on_state_change=on_state_change,
             on_health_change=on_health_change,
+            resume=resume,
         )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(controller.run, name="gapless.supervisor")

@@ -32,7 +32,7 @@ is told. :meth:`StreamLedger.settle_due` makes gaps of what did not come in time
 the room for intervals, so that REST has time for the rest before the oldest are given up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gapless.controller.exchange import SequenceRule
 from gapless.controller.far_jump import FarJump
@@ -251,6 +251,14 @@ class StreamLedger:
         """The first owed id, where nothing was known before; otherwise nothing changes."""
         if self.next_id is None:
             self._base = self.next_id = sequence_id
+
+    def resume(self, next_id: int, holes: Iterable[tuple[int, int]]) -> None:
+        """The app was here before: everything below ``next_id`` is done with, but for the holes."""
+        self.reset(next_id)
+        self._base = 0
+        self._confirmed = True
+        for start, end in holes:
+            self._open(start, end)
 
     def issued(self, highest: int, *, trusted: bool = False) -> tuple[int, int] | None:
         """The venue has issued ids up to ``highest``: what lies between the cursor and it is a gap, returned.

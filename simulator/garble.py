@@ -14,6 +14,8 @@ from gapless.simulator.strategies import Selecting
 
 _JUMP: Final = 10**12
 """How far an id jumps: no stream gets there."""
+_exact: Final = msgspec.json.Decoder(float_hook=lambda digits: msgspec.Raw(digits.encode()))
+"""Leaves the digits of the numbers that are not spoilt as they are."""
 
 CORRUPT: Final[Mapping[str, Callable[[Frame, int], str]]] = {
     "truncated": lambda frame, _: frame.text[: len(frame.text) // 2],
@@ -53,14 +55,15 @@ def _without(fields: Fields, name: str) -> Fields:
 
 def spoilt(frame: Frame, how: str) -> str:
     """The frame's text with one of :data:`WRONG_TYPES` in it."""
-    message = msgspec.json.decode(frame.text)
-    if not frame.fields.within:
-        return msgspec.json.encode(WRONG_TYPES[how](message, frame.fields)).decode()
+    message = _exact.decode(frame.text)
+    names = frame.fields
+    within = names.within if names.type_within is None or not how.startswith("type") else names.type_within
+    if not within:
+        return msgspec.json.encode(WRONG_TYPES[how](message, names)).decode()
     parent = message
-    for step in frame.fields.within[:-1]:
+    for step in within[:-1]:
         parent = parent[step]
-    last = frame.fields.within[-1]
-    parent[last] = WRONG_TYPES[how](parent[last], frame.fields)
+    parent[within[-1]] = WRONG_TYPES[how](parent[within[-1]], names)
     return msgspec.json.encode(message).decode()
 
 

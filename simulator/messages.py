@@ -214,6 +214,8 @@ class FieldNames(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     type: str = "type"
     within: tuple[str | int, ...] = ()
     """The way down to them, such as ``("data",)``, or ``("params", "data", 0)``; empty: they are on top."""
+    type_within: tuple[str | int, ...] | None = None
+    """The way to the type, where it is not beside the others; None: it is."""
 
 
 REFERENCE_FIELDS = FieldNames()
@@ -232,6 +234,8 @@ class Frame(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     fields: FieldNames = REFERENCE_FIELDS
     begun: tuple[StreamKey, ...] = ()
     """The streams that an acknowledgement begins."""
+    further_ids: tuple[int, ...] = ()
+    """The ids of a batch beside ``sequence_id``, which is its first."""
 
 
 _encoder = msgspec.json.Encoder()

@@ -131,7 +131,7 @@ class Selecting(SocketStrategy):
         self._seen += 1
         by_chance = mode.probability > 0.0 and self.rng.random() < mode.probability
         by_turn = mode.every_nth is not None and self._seen % mode.every_nth == 0
-        return by_chance or by_turn or frame.sequence_id in self._ids
+        return by_chance or by_turn or not self._ids.isdisjoint((frame.sequence_id, *frame.further_ids))
 
 
 class Drop(Selecting):

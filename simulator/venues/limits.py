@@ -57,7 +57,7 @@ class SlidingWindow:
 
 
 class TokenBucket:
-    """``per_s`` events a second in the long run, ``burst`` at once, per key."""
+    """``per_s`` tokens a second in the long run, ``burst`` at once, per key."""
 
     def __init__(self, per_s: float, burst: int) -> None:
         self.per_s = per_s
@@ -69,13 +69,13 @@ class TokenBucket:
         tokens, _ = self._states.get(key, (float(self.burst), 0.0))
         return self.burst - math.floor(tokens + 1e-9)
 
-    def take(self, key: str, now: float) -> float:
-        """Take a token at ``now``, if there is one; how long until there is, 0 where there was."""
+    def take(self, key: str, now: float, count: int = 1) -> float:
+        """Take so many tokens at ``now``, if there are; how long until there are, 0 where there were."""
         tokens, at = self._states.pop(key, (float(self.burst), now))
         tokens = min(float(self.burst), tokens + (now - at) * self.per_s)
         # A hair of tolerance: 0.1 s of 10 a second are one token, whatever floating point makes of it.
-        wait_s = 0.0 if tokens > 1.0 - 1e-9 else (1.0 - tokens) / self.per_s
-        self._states[key] = (tokens if wait_s else tokens - 1.0, now)
+        wait_s = 0.0 if tokens > count - 1e-9 else (count - tokens) / self.per_s
+        self._states[key] = (tokens if wait_s else tokens - count, now)
         if len(self._states) > ADDRESSES_MAX:
             self._states.popitem(last=False)
         return wait_s

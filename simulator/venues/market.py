@@ -94,10 +94,10 @@ class VenueMarket:
         last = self._histories[symbol].last
         return (0 if last is None else last.sequence) + self._rng.randint(1, SEQUENCE_STEP_MAX)
 
-    def time_of_next(self, symbol: str) -> int:
-        """Now, and not before the last trade, whatever the venue's clock says."""
+    def time_of_next(self, symbol: str, step_ns: int = 0) -> int:
+        """Now, and so far behind the last trade at least, whatever the venue's clock says."""
         last = self._histories[symbol].last
-        return max(self.shown_ns(), 0 if last is None else last.time_ns)
+        return max(self.shown_ns(), 0 if last is None else last.time_ns + step_ns)
 
     def asked(self, request: Request, symbol: str) -> Shown[VenueTrade]:
         """What REST shows of a symbol to whoever asks, as the failures have it: evicted, or behind.

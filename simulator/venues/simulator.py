@@ -25,13 +25,7 @@ from gapless.simulator.venues.market import VenueMarket
 from gapless.simulator.venues.recording import RecordedTrade, paced
 from gapless.simulator.venues.trade import Side, VenueTrade, is_amount
 from gapless.simulator.venues.venue import Venue
-from gapless.simulator.venues.walk import (
-    AMOUNT_TICK_DECIMALS,
-    PRICE_TICK_DECIMALS,
-    Fill,
-    MarketWalk,
-    decimal_text,
-)
+from gapless.simulator.venues.walk import Fill, MarketWalk
 
 GOODBYE_MAX_S = 1.0
 """How long a session has to take a goodbye before it is cut off, unless more notice is given."""
@@ -149,17 +143,16 @@ class VenueSimulator(Served):
         self, symbol: str, fill: Fill, price: str | None = None, amount: str | None = None, side: Side | None = None
     ) -> VenueTrade:
         venue, market = self.venue, self._market
-        decimals = venue.price_decimals
         return VenueTrade(
             symbol=symbol,
             trade_id=market.next_number(symbol, venue.first_trade_id),
-            price=price or decimal_text(fill.price, PRICE_TICK_DECIMALS, decimals),
-            amount=amount or decimal_text(fill.amount, AMOUNT_TICK_DECIMALS, venue.amount_decimals),
+            price=price or venue.price_text(fill.price),
+            amount=amount or venue.amount_text(fill.amount),
             side=side or fill.side,
-            time_ns=market.time_of_next(symbol),
+            time_ns=market.time_of_next(symbol, venue.time_step_ns),
             sequence=market.next_sequence(symbol),
-            bid=decimal_text(fill.price - (fill.side == "buy"), PRICE_TICK_DECIMALS, decimals),
-            ask=decimal_text(fill.price + (fill.side == "sell"), PRICE_TICK_DECIMALS, decimals),
+            bid=venue.price_text(fill.price - (fill.side == "buy")),
+            ask=venue.price_text(fill.price + (fill.side == "sell")),
         )
 
     def _generate(self, turn: int) -> None:

@@ -47,3 +47,9 @@ class VenueTrade(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 def is_amount(text: str) -> bool:
     """Whether this is exact decimal text above zero."""
     return DECIMAL.fullmatch(text) is not None and text.strip("0.") != ""
+
+
+def json_number(text: str) -> msgspec.Raw:
+    """Exact decimal text as a JSON number of the same digits; JSON allows no zeros in front."""
+    whole, point, fraction = text.partition(".")
+    return msgspec.Raw(((whole.lstrip("0") or "0") + point + fraction).encode())

@@ -6,12 +6,14 @@ from typing import ClassVar
 import trio
 from starlette.types import ASGIApp, Scope
 
+from gapless.simulator.capture_file import CaptureError
 from gapless.simulator.seams import RestCall, RestForm
 from gapless.simulator.served import Caller, Conversation, Metered, Visit
 from gapless.simulator.session import Session
 from gapless.simulator.venues.market import VenueMarket
 from gapless.simulator.venues.recording import CaptureReader
 from gapless.simulator.venues.trade import VenueTrade
+from gapless.simulator.venues.walk import AMOUNT_TICK_DECIMALS, PRICE_TICK_DECIMALS, decimal_text
 
 
 class Venue(ABC):
@@ -29,6 +31,8 @@ class Venue(ABC):
     price_decimals: ClassVar[int]
     """Digits behind the point of a generated price."""
     amount_decimals: ClassVar[int]
+    time_step_ns: ClassVar[int] = 0
+    """How far the times of a symbol's trades lie apart at least; 0: several may share one."""
     rest_form: ClassVar[RestForm]
     """How it writes what failures answer in its place."""
 
@@ -71,9 +75,21 @@ class Venue(ABC):
     def traded(self, trade: VenueTrade) -> None:
         """A trade happened; it is in the market's history already. Tell whoever listens."""
 
-    @abstractmethod
+    def price_text(self, ticks: int) -> str:
+        """A generated price, as the venue writes it; ``ticks`` are the walk's, cents."""
+        return decimal_text(ticks, PRICE_TICK_DECIMALS, self.price_decimals)
+
+    def amount_text(self, ticks: int) -> str:
+        """Likewise an amount."""
+        return decimal_text(ticks, AMOUNT_TICK_DECIMALS, self.amount_decimals)
+
     def capture_reader(self) -> CaptureReader:
-        """Reads recordings of this venue."""
+        """Reads recordings of this venue.
+
+        Raises:
+            CaptureError: there are none that could be read.
+        """
+        raise CaptureError(f"{self.name}: expected no capture, there is no format of recordings to read")
 
     def meter(self, call: RestCall, address: str, scope: Scope) -> Metered | None:  # noqa: ARG002
         """Count a REST request against the venue's limits; None: it has none."""

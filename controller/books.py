@@ -430,9 +430,13 @@ class Books:
 
     def refuse(self, subscription: Subscription, code: str, message: str) -> None:
         """The venue does not know this stream, whatever its socket has answered; told once a generation."""
+        told, subscription.refused_in = subscription.refused_in == self.generation, self.generation
         if not subscription.rejected:
             subscription.answered = subscription.rejected = True
-            self.rejected(subscription, code, message)
+            if told:
+                self.changed.notify()
+            else:
+                self.rejected(subscription, code, message)
 
     def notice(self, kind: NoticeKind, code: str, message: str, retry_after_s: float | None = None) -> None:
         """The venue said something that concerns no single stream."""

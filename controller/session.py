@@ -287,7 +287,9 @@ class Session:
             case HighWater():
                 self._high_water(message, now)
             case MustAnswer():
-                self._nursery.start_soon(self._answer, message.answer)
+                if not self._answering:
+                    self._answering = True
+                    self._nursery.start_soon(self._answer, message.answer)
             case Leaving():
                 logger.info("the venue leaves before long, {}: {}", self._role(), message.reason)
                 if self.waiting is None:
@@ -306,9 +308,6 @@ class Session:
 
     async def _answer(self, frame: str) -> None:
         """What the venue wants back. Many at once are one: who asks faster than it is answered has its sign of life."""
-        if self._answering:
-            return
-        self._answering = True
         try:
             await self._outbox.send(frame)
         except LinkError as error:

@@ -105,6 +105,8 @@ class Subscription:
     answered: bool = False
     """Acknowledged or rejected."""
     rejected: bool = False
+    refused_in: int | None = None
+    """The last generation in which REST did not know it."""
     live_head: int | None = None
     """The highest id this socket delivered, or its subscription mark."""
     live_seen: bool = False

@@ -90,7 +90,8 @@ class SubscriptionDialog:
         requests = self._concerned(message.request_id)
         marks = message.marks
         if marks is None:
-            marks = {stream: None for request in requests for stream in request.waiting}
+            # Of a request of several frames one may have been refused, and with it nobody knows which streams.
+            marks = {stream: None for request in requests if not request.nameless for stream in request.waiting}
         else:
             # A stream that was given up and asked for again is answered by the request that asked for it last; one that
             # this request was refused before is taken after all.

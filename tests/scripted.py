@@ -59,6 +59,8 @@ class Socket:
         self.answers = True
         self.pings = 0
         self.asked = trio.Event()
+        self.heard: list[dict[str, object]] = []
+        """Everything the client has said."""
         self._request_id = ""
 
     async def send(self, **message: object) -> None:
@@ -95,12 +97,13 @@ class Socket:
     async def read(self) -> None:
         while True:
             message = msgspec.json.decode(await self._socket.get_message())
-            if message["type"] == "PING":
+            self.heard.append(message)
+            if message.get("type") == "PING":
                 self.pings += 1
                 if self.answers:
                     await self.send(type="PONG", request_id=message["request_id"])
-            elif message["type"] == "SUBSCRIBE":
-                self._request_id = message["request_id"]
+            elif "SUBSCRIBE" in {message.get("type"), message.get("method")}:
+                self._request_id = message.get("request_id", "")
                 self.asked.set()
 
 

@@ -43,20 +43,24 @@ class RequestWindow:
         self._max_backoff_s = max_backoff
         self._multiplier = backoff_multiplier
         self._sent: deque[tuple[float, int]] = deque()
+        self._counted_at = float("-inf")
+        """When the host said last what it has counted."""
+        self._counted = 0
+        """That, and what was sent since."""
         self._paused_until = float("-inf")
         self._limited_at = float("-inf")
         self.current_backoff_s = 0.0
         """The pause the last 429 caused, seconds; 0.0 after a success."""
 
     def used(self, now: float) -> int:
-        """Weight of the requests sent within the last window."""
-        return sum(weight for sent_at, weight in self._sent if sent_at > now - self.window_s)
+        """Weight of the requests sent within the last window, or what the host has counted, where that is more."""
+        sent = sum(weight for sent_at, weight in self._sent if sent_at > now - self.window_s)
+        return max(sent, self._counted) if now < self._counted_at + self.window_s else sent
 
     def is_clear(self, now: float) -> bool:
         """Whether nothing that was sent, and no pause that was asked for, counts any more."""
-        return now >= self._paused_until and (
-            not self._sent or now >= self._sent[-1][0] + self.window_s + WINDOW_GUARD_S
-        )
+        last_at = max(self._counted_at, self._sent[-1][0] if self._sent else float("-inf"))
+        return now >= self._paused_until and now >= last_at + self.window_s + WINDOW_GUARD_S
 
     def wait_s(self, now: float, weight: int = 1) -> float:
         """How long until a request of this weight may be sent; 0.0: now.
@@ -70,28 +74,31 @@ class RequestWindow:
         return wait_s if wait_s > _RESOLUTION_S else 0.0
 
     def _room_at(self, weight: int) -> float:
-        """When enough of what was sent has left the window."""
+        """When enough of what was sent, and of what the host has counted, has left the window."""
+        is_full = self._counted + weight > self.requests
+        room_at = self._counted_at + self.window_s + WINDOW_GUARD_S if is_full else float("-inf")
         held = 0
         for sent_at, each in reversed(self._sent):
             held += each
             if held + weight > self.requests:
-                return sent_at + self.window_s + WINDOW_GUARD_S
-        return float("-inf")
+                return max(room_at, sent_at + self.window_s + WINDOW_GUARD_S)
+        return room_at
 
     def sent(self, now: float, weight: int = 1) -> None:
         """A request leaves now."""
         self._sent.append((now, weight))
+        self._counted += weight
         while self._sent[0][0] <= now - self.window_s - WINDOW_GUARD_S:
             self._sent.popleft()
 
     def observed(self, now: float, used: int) -> None:
         """The host says what it has counted in its window.
 
-        What of it we did not send, somebody else of our address did. It takes room from us for as long as if we had.
+        What of it we did not send, somebody else of our address did. Whether its window slides, or when it began, it
+        does not say: so all of it may stay counted for a whole window from now, if the next reply says no other.
         """
-        foreign = min(used, self.requests) - sum(weight for _sent_at, weight in self._sent)
-        if foreign > 0:
-            self.sent(now, foreign)
+        self._counted_at = now
+        self._counted = min(used, self.requests)
 
     def limited(self, now: float, *, sent_at: float, asked_s: float) -> float:
         """A 429 came for a request sent at ``sent_at``: the pause, at least ``asked_s``, that everyone now keeps.

@@ -143,7 +143,8 @@ def _covered_to(answer: Answer) -> int | None:
         numbers = [row.sequence_id for row in page.rows if row.sequence_id is not None]
         known = [number for number in numbers if page.last_seq is None or number <= page.last_seq]
         return min(max(known), *ends) if known and ends else max(known, default=None)
-    return min(ends, default=None)
+    # A page without rows that goes on says nothing of what was asked for: that stands on a later one.
+    return None if page.more else min(ends, default=None)
 
 
 def _judge(books: Books, subscription: Subscription, answer: Answer, covered_to: int | None) -> None:

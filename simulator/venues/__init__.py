@@ -14,6 +14,7 @@
 from gapless.simulator.venues.binance import BinanceLimits, BinanceOptions, BinanceSpot
 from gapless.simulator.venues.coinbase import CoinbaseExchange, CoinbaseLimits, CoinbaseOptions
 from gapless.simulator.venues.config import VenueConfig
+from gapless.simulator.venues.kraken import KrakenLimits, KrakenOptions, KrakenSpot
 from gapless.simulator.venues.limits import Violation, WeightRecord
 from gapless.simulator.venues.recording import CaptureReader, RecordedTrade, read_capture
 from gapless.simulator.venues.registry import VENUES
@@ -30,6 +31,9 @@ __all__ = [
     "CoinbaseExchange",
     "CoinbaseLimits",
     "CoinbaseOptions",
+    "KrakenLimits",
+    "KrakenOptions",
+    "KrakenSpot",
     "RecordedTrade",
     "Side",
     "Venue",

@@ -22,7 +22,7 @@ from gapless.controller.config import NetworkConfig
 from gapless.controller.cursor import Cursor, Rewind, StreamCursor
 from gapless.controller.delivery import DeliveryBuffer
 from gapless.controller.epochs import Epochs
-from gapless.controller.events import Balance, ContinuityLost, MarketData, NoticeKind, Order, Source
+from gapless.controller.events import AnyEvent, Balance, ContinuityLost, MarketData, NoticeKind, Order, Source
 from gapless.controller.exchange import Exchange, HistoryRow, MarketUpdate, SequenceRule
 from gapless.controller.instants import instant, rfc3339
 from gapless.controller.sequence_tracker import SequenceTracker
@@ -159,8 +159,8 @@ class Books:
         for start, end in position.holes:
             self.open_gap(subscription, start, end, "resumed")
 
-    def cursor(self) -> Cursor:
-        """Where the app is: as far as the books are, less what it was not given."""
+    def cursor(self, unread: Sequence[AnyEvent] = ()) -> Cursor:
+        """Where the app is: as far as the books are, less what it was not given, or has yet to read (oldest first)."""
         positions = {
             (each.stream.channel, each.stream.symbol): Rewind(
                 self.epoch,
@@ -170,7 +170,7 @@ class Books:
             for each in self.subscriptions
             if not each.is_account
         }
-        for event in reversed(self.delivery.held()):
+        for event in reversed([*unread, *self.delivery.held()]):
             if isinstance(event, MarketData | ContinuityLost):
                 position = positions.get((event.channel, event.symbol))
                 if position is not None:

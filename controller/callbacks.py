@@ -13,7 +13,7 @@ Without ``on_reconciliation`` everything goes to ``on_message``. Callbacks are s
 raises ends the run and comes out of ``open_controller`` as it is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Literal
 
@@ -28,7 +28,7 @@ Reconciled = MarketData | Sequence[MarketData] | Sequence[OrderUpdate] | Sequenc
 OnMessage = Callable[[AnyEvent], None]
 OnReconciliation = Callable[[ReconciliationKind, Reconciled], None]
 
-_FAIR_SHARE = 64
+FAIR_SHARE = 64
 """Calls between two checkpoints, so that a full buffer does not hold up everything else."""
 
 
@@ -56,12 +56,16 @@ class Callbacks:
         """Hand over everything, in order, until the buffer is closed."""
         calls = 0
         while batch := await delivery.take_all():
-            for source, events in groupby(batch, key=_origin):
-                for call in self._calls(source, list(events)):
-                    call()
-                    calls += 1
-                    if calls % _FAIR_SHARE == 0:
-                        await trio.lowlevel.checkpoint()
+            for call in self.calls(batch):
+                call()
+                calls += 1
+                if calls % FAIR_SHARE == 0:
+                    await trio.lowlevel.checkpoint()
+
+    def calls(self, batch: Sequence[AnyEvent]) -> Iterator[Callable[[], None]]:
+        """What is to be called for a batch, in order."""
+        for origin, events in groupby(batch, key=_origin):
+            yield from self._calls(origin, list(events))
 
     def _calls(self, origin: "_Origin | None", events: list[AnyEvent]) -> list[Callable[[], None]]:
         reconcile, on_message = self._on_reconciliation, self._on_message

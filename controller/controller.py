@@ -176,13 +176,17 @@ class ConnectionController:
         if self._callbacks.consume:
             raise ConfigurationError("the events go to on_message; a controller with callbacks cannot be looped over")
 
-    def cursor(self) -> Cursor:
+    def cursor(self, *, unread: Sequence[AnyEvent] = ()) -> Cursor:
         """Where the app is in its market streams, for ``open_controller(resume=...)`` of another day.
 
         What was handed over counts as consumed, the rest does not: ask between two events, or two batches, when all of
         what came before is stored. Orders and balances need none: the next snapshot tells them.
+
+        Args:
+            unread: what was handed over last and does not count as consumed all the same: the rest of a batch, oldest
+                first.
         """
-        return self._runtime.books.cursor()
+        return self._runtime.books.cursor(unread)
 
     # -- state --------------------------------------------------------------------------------------------------------
 

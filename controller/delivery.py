@@ -17,7 +17,7 @@ When the buffer is full:
 
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import trio
 
@@ -297,10 +297,22 @@ class DeliveryBuffer:
             self._on_relief()
 
 
+class Held(Protocol):
+    """What an app takes events out of."""
+
+    async def take(self) -> AnyEvent | None:
+        """The next event; None when no more will come."""
+        ...
+
+    async def take_all(self) -> list[AnyEvent]:
+        """Everything that is held, at least one event; empty when no more will come."""
+        ...
+
+
 class Events:
     """An iterator over everything that is held, one by one. No generator: it may be left at any point."""
 
-    def __init__(self, delivery: DeliveryBuffer) -> None:
+    def __init__(self, delivery: Held) -> None:
         self._take = delivery.take
 
     def __aiter__(self) -> "Events":
@@ -316,7 +328,7 @@ class Events:
 class Batches:
     """An iterator over everything that is held, a list at a time. No generator: it may be left at any point."""
 
-    def __init__(self, delivery: DeliveryBuffer) -> None:
+    def __init__(self, delivery: Held) -> None:
         self._delivery = delivery
 
     def __aiter__(self) -> "Batches":

@@ -36,11 +36,24 @@ class _Hosts:
     def add(self, host: str, limiter: RestRateLimiter) -> None:
         self._used[host] = self._kept[host] = limiter
 
+    @property
+    def remember(self) -> bool:
+        """Whether any host has a limiter that a new one would differ from."""
+        return any(not each.is_clear for each in [*self._kept.values(), *self._used.values()])
+
 
 _hosts: "trio.lowlevel.RunVar[_Hosts]" = trio.lowlevel.RunVar("gapless limiters")
 
 _terms: "WeakKeyDictionary[RestRateLimiter, dict[str, object]]" = WeakKeyDictionary()
 """What each limiter was made from."""
+
+
+def anything_remembered() -> bool:
+    """Whether the end of this trio run would forget what a host has seen lately, or asked for."""
+    try:
+        return _hosts.get().remember
+    except LookupError:
+        return False
 
 
 def limiter_of(host: str, config: NetworkConfig) -> RestRateLimiter:

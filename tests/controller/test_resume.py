@@ -85,6 +85,18 @@ async def test_what_lies_in_the_buffer_is_not_consumed(autojump_clock: trio.test
         assert (position.next_id, position.holes) == (ids(before)[-1] + 1, [])
 
 
+async def test_the_rest_of_a_batch_is_not_consumed_where_the_app_says_so(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with world(rate_per_s=10) as w, app(w) as controller:
+        await take(controller, until=20)
+        await trio.sleep(10)
+        batch = await anext(controller.batches())
+        assert controller.cursor().streams[0].next_id == ids(batch)[-1] + 1
+        assert controller.cursor(unread=batch[10:]).streams[0].next_id == ids(batch[10:])[0]
+        assert controller.cursor(unread=batch).streams[0].next_id == 21
+
+
 async def test_holes_are_part_of_it_and_are_filled_later(autojump_clock: trio.testing.MockClock) -> None:
     """REST is out of order for as long as the first controller runs: what is dropped stays a hole."""
     async with world(rate_per_s=10) as w:

@@ -387,13 +387,13 @@ async def test_a_symbol_that_the_socket_takes_and_rest_does_not_know_is_rejected
         nope = Stream("trade", "NOPEUSDT")
         feed = await world.feed(nope, TRADES)
         await trio.sleep(0.5)
-        await world.market(120.0, "BTCUSDT")
+        await world.market(60.0, "BTCUSDT", every_s=0.5)
         (rejected,) = feed.of(StreamRejected)
         assert (rejected.symbol, rejected.code, rejected.message) == ("NOPEUSDT", "-1121", "Invalid symbol.")
         assert Trigger.LINK_LOST not in [move.trigger for move in feed.moves]
         assert_whole(world, feed, TRADES)
         asked = len(world.paths)
-        await world.market(120.0, "BTCUSDT")
+        await world.market(60.0, "BTCUSDT", every_s=0.5)
         assert len(world.paths) == asked, "nobody asks again and again"
         assert len(feed.of(StreamRejected)) == 1
 

@@ -14,6 +14,7 @@
 from gapless.simulator.venues.binance import BinanceLimits, BinanceOptions, BinanceSpot
 from gapless.simulator.venues.coinbase import CoinbaseExchange, CoinbaseLimits, CoinbaseOptions
 from gapless.simulator.venues.config import VenueConfig
+from gapless.simulator.venues.deribit import Deribit, DeribitLimits
 from gapless.simulator.venues.kraken import KrakenLimits, KrakenOptions, KrakenSpot
 from gapless.simulator.venues.limits import Violation, WeightRecord
 from gapless.simulator.venues.recording import CaptureReader, RecordedTrade, read_capture
@@ -31,6 +32,8 @@ __all__ = [
     "CoinbaseExchange",
     "CoinbaseLimits",
     "CoinbaseOptions",
+    "Deribit",
+    "DeribitLimits",
     "KrakenLimits",
     "KrakenOptions",
     "KrakenSpot",

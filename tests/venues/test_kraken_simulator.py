@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from gapless.simulator import FailuresConfig, RejectMode
 from gapless.simulator.venues import KrakenLimits, KrakenOptions, KrakenSpot
 from tests.simulator.conftest import WALL_BEGIN_S, Client
-from tests.venues.simulator_kit import ADDRESS, VenueWorld, simulated
+from tests.venues.simulator_kit import ADDRESS, simulated
 
 BTC, ETH = "BTC/USD", "ETH/USD"
 FIRST = 61_044_952
@@ -63,10 +63,6 @@ async def ids(client: Client, count: int) -> list[int]:
         assert (message["channel"], message["type"]) == ("trade", "update")
         heard += [each["trade_id"] for each in message["data"]]
     return heard
-
-
-def issued(world: VenueWorld, symbol: str = BTC) -> list[int]:
-    return [trade.trade_id for trade in world.venue.trades(symbol)]
 
 
 # --- requests and answers -------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ Captures: for reference and binance what Binance sent on combined streams, a lin
   1723161254087896568 {"stream":"btcusdt@trade","data":{"e":"trade",...}}
 for coinbase a recording of cryptofeed, of which the matches are taken,
   1618677846.645482: {"type":"match","trade_id":1568318,...}
+for kraken and deribit there are none.
 A venue sends the recorded ids, prices, amounts and times as they are.
 
 \b

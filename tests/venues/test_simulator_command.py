@@ -84,6 +84,7 @@ def test_a_generated_venue_reads_its_configuration(tmp_path: Path) -> None:
         (["--venue", "binance", "--speed", "2"], 2, "--speed goes with --capture"),
         (["--venue", "binance", "--capture", "/no/such/file"], 1, "/no/such/file, after line 0: expected a readable"),
         (["--venue", "coinbase", "--capture", __file__], 1, "line 1: expected <receive time in s>"),
+        (["--venue", "kraken", "--capture", __file__], 1, "kraken: expected no capture"),
         (["--venue", "binance", "--config", "/no/such/file"], 1, "cannot read /no/such/file"),
     ],
 )

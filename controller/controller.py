@@ -176,6 +176,11 @@ class ConnectionController:
         if self._callbacks.consume:
             raise ConfigurationError("the events go to on_message; a controller with callbacks cannot be looped over")
 
+    def sequence_rule(self, stream: Stream) -> SequenceRule:
+        """What the ids of a stream tell, as its venue has it; those of orders and balances are contiguous."""
+        exchange = self._runtime.exchange
+        return SequenceRule.CONTIGUOUS if exchange.is_account(stream) else exchange.sequence_rule(stream)
+
     def cursor(self, *, unread: Sequence[AnyEvent] = ()) -> Cursor:
         """Where the app is in its market streams, for ``open_controller(resume=...)`` of another day.
 

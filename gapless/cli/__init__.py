@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "dashboard": "Show a feed on a page: whether it is whole, what happens to it, and the market itself.",
     "demo": "Put a controller through everything that can go wrong, and check that nothing was lost.",
     "diagram": "Draw the state machine from its transition and activity tables.",
+    "record": "Keep streams of an exchange whole in a SQLite file, over restarts and crashes.",
     "settings": "List what --config and --set take: one line for each field.",
     "simulate": "Run an exchange: WebSocket, REST, a market, and failures to switch on.",
     "timeline": "Draw a run: the lines of gapless watch --json as one picture.",
@@ -53,7 +54,7 @@ class _LazyGroup(click.Group):
         except (click.Abort, KeyboardInterrupt):
             # Before the command could install its own handlers: nothing was received yet, nothing is lost.
             words = sys.argv[1:] if args is None else args
-            _end(0 if {"dashboard", "watch", "simulate"} & set(words) else INTERRUPTED)
+            _end(0 if {"dashboard", "watch", "record", "simulate"} & set(words) else INTERRUPTED)
         except OSError as error:
             _end(0 if isinstance(error, BrokenPipeError) else FAILED, f"cannot write: {error.strerror or error}")
         sys.exit(ended if isinstance(ended, int) else 0)

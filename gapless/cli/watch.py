@@ -14,8 +14,9 @@ import trio
 
 from gapless.cli.endings import OneLineError, cancelled_by_signals
 from gapless.cli.exit_codes import FAILED, WRONG_USAGE
+from gapless.cli.feed_options import NAMES, exchange_of, feed_options
 from gapless.cli.lines import Summary, line_of
-from gapless.cli.options import SECONDS, network_config, parse_streams, settings_options
+from gapless.cli.options import network_config, parse_streams
 from gapless.cli.output import Output
 from gapless.cli.rejections import Rejections
 from gapless.cli.rest_lines import Witness, client_through
@@ -30,8 +31,6 @@ from gapless.controller import (
     Stream,
     open_controller,
 )
-from gapless.controller.exchanges import VENUES, ReferenceExchange, venue
-from gapless.controller.opening import random_session_id
 
 _SUMMARY_EVERY_S: Final = 1.0
 _FLUSH_MAX_S: Final = 10.0
@@ -39,7 +38,7 @@ _FLUSH_MAX_S: Final = 10.0
 
 
 @click.command(
-    epilog="""\b
+    epilog=f"""\b
 Examples (gapless simulate prints both URLs):
   gapless watch --ws-url ws://127.0.0.1:8080/ws --rest-url http://127.0.0.1:8081 --stream ticker:BTC/USD
   gapless watch ... --stream ticker:BTC/USD --stream 'orders:*' --json | jq .
@@ -47,31 +46,9 @@ Examples (gapless simulate prints both URLs):
   gapless watch --exchange binance --stream trade:BTCUSDT
   gapless watch --exchange binance --stream trade:BTCUSDT --ws-url ws://127.0.0.1:8080/ws --rest-url ...
 
-\b
-A venue's channels and symbols, as it writes them:
-  binance   trade:BTCUSDT  aggTrade:BTCUSDT  bookTicker:BTCUSDT
-  coinbase  matches:BTC-USD
-  deribit   trades:BTC-PERPETUAL
-  kraken    trade:BTC/USD
-
-The file's table [network] takes the fields of --set. docs/events.md describes the lines of --json."""
+{NAMES} docs/events.md describes the lines of --json."""
 )
-@click.option(
-    "--exchange",
-    "venue_name",
-    type=click.Choice(["reference", *VENUES]),
-    default="reference",
-    show_default=True,
-    help="What is spoken: the reference exchange's format, or a venue's own.",
-)
-@click.option("--ws-url", metavar="URL", help="ws://HOST:PORT/ws or wss://...; by default the venue's own.")
-@click.option("--rest-url", metavar="URL", help="http://HOST:PORT or https://...; by default the venue's own.")
-@click.option(
-    "--stream", "streams", multiple=True, required=True, metavar="CHANNEL:SYMBOL", help="What to watch; repeatable."
-)
-@settings_options
-@click.option("--seconds", type=SECONDS, metavar="N", help="End after so long; by default only at a signal.")
-@click.option("--session-id", metavar="ID", help="Kept over reconnects; by default a random one.")
+@feed_options
 @click.option("--json", "as_json", is_flag=True, help="One event a line on stdout, and nothing else.")
 @click.option("--requests", is_flag=True, help="With --json: a line for each REST request, too.")
 @click.pass_context
@@ -96,11 +73,9 @@ def watch(
     server rejects every stream, a line on stderr says so, and each new connection asks again; if --seconds end it while
     that is so, it has failed, with 1.
     """
-    if session_id is not None and not (session_id.isascii() and session_id.isprintable() and session_id.strip()):
-        raise OneLineError(f"--session-id {session_id!r} is not allowed: expected printable ASCII", WRONG_USAGE)
     if requests and not as_json:
         raise click.UsageError("--requests goes with --json")
-    exchange = _exchange(venue_name, ws_url, rest_url, session_id)
+    exchange = exchange_of(venue_name, ws_url, rest_url, session_id)
     network = network_config(config, settings)
     wanted = parse_streams(streams)
 
@@ -119,21 +94,6 @@ def watch(
         raise OneLineError(str(error)) from None
     if refused:
         context.exit(FAILED)  # the line on stderr is out already
-
-
-def _exchange(name: str, ws_url: str | None, rest_url: str | None, session_id: str | None) -> Exchange:
-    try:
-        if name != "reference":
-            if session_id is not None:
-                raise click.UsageError("--session-id goes with --exchange reference")
-            return venue(name, ws_url=ws_url, rest_url=rest_url)
-        if ws_url is None or rest_url is None:
-            missing = "--ws-url" if ws_url is None else "--rest-url"
-            raise click.UsageError(f"Missing option '{missing}': the reference exchange has no address of its own.")
-        name = random_session_id() if session_id is None else session_id
-        return ReferenceExchange(ws_url=ws_url, rest_url=rest_url, session_id=name)
-    except ConfigurationError as error:
-        raise OneLineError(str(error), WRONG_USAGE) from None
 
 
 async def _watch(

@@ -119,6 +119,7 @@ DERIBIT = AdapterExamples(
                 HistoryPage, more=True, last_seq=None, cursor=None, rows=[Expect(TradeUpdate, amount=10.0)] * 3
             ),
             ids=[42, 43, 44],
+            weight=500,
         ),
         PageExample(
             query=HistoryQuery(stream=BTC, limit=1000, start_seq=42),
@@ -127,6 +128,7 @@ DERIBIT = AdapterExamples(
             reply=rest_reply(page(42, 44, has_more=False)),
             page=Expect(HistoryPage, more=False, last_seq=44),
             ids=[42, 44],
+            weight=500,
         ),
         PageExample(
             query=HistoryQuery(stream=BTC, limit=1),
@@ -134,6 +136,7 @@ DERIBIT = AdapterExamples(
             reply=rest_reply(page(44, has_more=True)),
             page=Expect(HistoryPage, more=False, last_seq=44),
             ids=[44],
+            weight=500,
         ),
     ],
     replies=[

@@ -1,0 +1,66 @@
+"""What a store raises, and what to do about it.
+
+::
+
+    GaplessError
+    +-- StoreError              base; a message names the file, what is wrong with it and what to do
+        +-- StoreFormatError    no recording, or of another schema: nothing was read or changed
+        +-- StoreTroubleError   it cannot be written or read just now: a full disk, a lock; trying again may succeed
+        +-- StoreLostError      trying again is no use: the file is damaged, or no longer there
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from gapless.controller.errors import GaplessError
+
+
+class StoreError(GaplessError):
+    """Base of everything a store raises."""
+
+
+class StoreFormatError(StoreError):
+    """The file is no recording, or one of another schema. Says what to do; the file was not touched."""
+
+
+class StoreTroubleError(StoreError):
+    """The file cannot be written or read just now; what was to be written is not in it, and may be tried again."""
+
+
+class StoreLostError(StoreError):
+    """The file is damaged, or was removed or replaced while it was open."""
+
+
+_TROUBLE: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full; free some space",
+    sqlite3.SQLITE_BUSY: "another program holds a lock on it; let that program end its transaction",
+    sqlite3.SQLITE_LOCKED: "another program holds a lock on it; let that program end its transaction",
+    sqlite3.SQLITE_IOERR: "the disk refuses to read or write it; look at the system's log",
+    sqlite3.SQLITE_READONLY: "it must not be written; change its permissions, or those of its folder",
+    sqlite3.SQLITE_PERM: "it must not be written; change its permissions, or those of its folder",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; does its folder exist, and may you write there?",
+    sqlite3.SQLITE_NOMEM: "memory is short",
+}
+"""SQLite's primary result codes that may pass, in words."""
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises about a file into an error that says what to do."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in _TROUBLE:
+            raise StoreTroubleError(f"{path}: {_TROUBLE[code]} ({error})") from error
+        if code == sqlite3.SQLITE_NOTADB:
+            raise StoreFormatError(f"{path} is no recording of gapless: expected a SQLite file; name another") from None
+        if code == sqlite3.SQLITE_CORRUPT:
+            raise StoreLostError(
+                f"{path} is damaged ({error}): keep a copy, rescue what is left with `sqlite3 {path} .recover`, "
+                "and record into a new file"
+            ) from error
+        raise

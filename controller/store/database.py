@@ -2,7 +2,8 @@
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -62,7 +63,7 @@ class Database:
             run = connection.execute("INSERT INTO runs (started_at, last_at) VALUES (?, ?)", (started_at, started_at))
         self._run = run.lastrowid
 
-    def begin(self, rules: Sequence[tuple[str, str, str]], unsequenced: Set[tuple[str, str]]) -> None:
+    def begin(self, rules: Sequence[tuple[str, str, str]], unsequenced: AbstractSet[tuple[str, str]]) -> None:
         """Say what the ids of each stream tell: channel, symbol, rule."""
         with explained(self._path):
             for channel, symbol, _rule in rules:
@@ -192,7 +193,9 @@ def opened(path: Path, *, sync: Sync, venue: str | None, started_at: float) -> I
 def _prepare(connection: sqlite3.Connection, path: Path, sync: Sync) -> None:
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
-        raise StoreTroubleError(f"{path}: this file system has no shared memory, which WAL needs; record to a local disk")
+        raise StoreTroubleError(
+            f"{path}: this file system has no shared memory, which WAL needs; record to a local disk"
+        )
     connection.execute(f"PRAGMA synchronous = {sync}")
     connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_MAX_BYTES}")
 

@@ -80,8 +80,8 @@ class Recording:
     async def run(self, controller: ConnectionController, on_stored: OnStored | None = None) -> None:
         """Record until the controller is closed; then all it had received is written.
 
-        Cancelled, it writes within two seconds what was received until then. It consumes the controller: nobody else may
-        loop over it.
+        Cancelled, it writes within two seconds what was received until then. It consumes the controller: nobody else
+        may loop over it.
 
         Args:
             controller: opened with ``resume=recording.cursor``.
@@ -91,7 +91,7 @@ class Recording:
             StoreLostError: the file is damaged, or no longer there.
         """
         rules = [(each.channel, each.symbol, controller.sequence_rule(each)) for each in controller.streams]
-        unsequenced = frozenset((*key,) for *key, rule in rules if rule is SequenceRule.UNSEQUENCED)
+        unsequenced = {(channel, symbol) for channel, symbol, rule in rules if rule is SequenceRule.UNSEQUENCED}
         named = [(channel, symbol, rule.value) for channel, symbol, rule in rules]
         await self._until_done(partial(self._database.begin, named, unsequenced))
         batches = controller.batches()
@@ -155,7 +155,9 @@ class Recording:
             if self._taken:
                 await self._store(on_stored)
         if self._taken:
-            logger.error("{}: the last {} events are not in it; resume to fetch them again", self.path, len(self._taken))
+            logger.error(
+                "{}: the last {} events are not in it; resume to fetch them again", self.path, len(self._taken)
+            )
 
 
 @asynccontextmanager
@@ -189,7 +191,9 @@ async def open_recording(
     """
     file, call = Path(path), InThread() if worker is None else worker
     with ExitStack() as stack:
-        database = await call(lambda: stack.enter_context(opened(file, sync=sync, venue=venue, started_at=wall_clock())))
+        database = await call(
+            lambda: stack.enter_context(opened(file, sync=sync, venue=venue, started_at=wall_clock()))
+        )
         recording = Recording(database, file, call, wall_clock)
         try:
             yield recording

@@ -1,6 +1,7 @@
 """Events as rows of a recording's tables. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -25,7 +26,7 @@ from gapless.controller.events import (
     Trade,
     VenueNotice,
 )
-from gapless.controller.store.names import Names
+from gapless.controller.store.names import Names, StreamKey
 from gapless.controller.store.schema import SOURCES
 
 Value: TypeAlias = int | float | str | None
@@ -70,11 +71,11 @@ class RowMaker:
             part of its own.
     """
 
-    def __init__(self, names: Names, unsequenced: Set[tuple[str, str]], resumed: Set[tuple[str, str]]) -> None:
+    def __init__(self, names: Names, unsequenced: AbstractSet[StreamKey], resumed: AbstractSet[StreamKey]) -> None:
         self._names = names
         self._unsequenced = unsequenced
         self._resumed = set(resumed)
-        self._positions: dict[tuple[str, str], StreamCursor] = {}
+        self._positions: dict[StreamKey, StreamCursor] = {}
         self._encoder = msgspec.json.Encoder()
 
     def rows(self, events: Sequence[AnyEvent], position: Cursor) -> Iterator[Rows]:
@@ -102,7 +103,7 @@ class RowMaker:
         else:
             rows.data.append((series, number, mark, _SOURCE[event.source], *values[_BEFORE : _BEFORE + 7]))
 
-    def _series(self, key: tuple[str, str], epoch: str | None) -> int:
+    def _series(self, key: StreamKey, epoch: str | None) -> int:
         if epoch is None and key not in self._resumed:
             # Nobody says whether its ids go on or count anew.
             self._resumed.add(key)
@@ -141,7 +142,7 @@ class RowMaker:
 
     def _move(self, position: Cursor, rows: Rows) -> None:
         """Only what has moved is written: a feed may have a thousand streams, most of them quiet."""
-        seen: dict[tuple[str, str], StreamCursor] = {}
+        seen: dict[StreamKey, StreamCursor] = {}
         for each in position.streams:
             key = each.channel, each.symbol
             seen[key] = each

@@ -1,9 +1,9 @@
 """The tables of a recording, and which files may be read.
 
 A *series* is one count of ids: a stream in one epoch of its venue. Where a venue names no epochs and counts from 1
-again, each count is a ``part`` of its own. So (series, sequence id) names a datum for ever, and the unique index over it
-makes writing the same datum twice a no-op. What the venue numbers without meaning it (the rule ``unsequenced``) is kept
-as a ``mark`` instead: two data may carry the same.
+again, each count is a ``part`` of its own. So (series, sequence id) names a datum for ever, and the unique index over
+it makes writing the same datum twice a no-op. What the venue numbers without meaning it (the rule ``unsequenced``) is
+kept as a ``mark`` instead: two data may carry the same.
 
 Order: the row ids of ``data`` are the order of arrival. Times: ``*_at`` are Unix seconds of the recording machine,
 ``timestamp`` is the venue's own text. ``content`` is the event as ``gapless watch --json`` prints it. The view
@@ -71,7 +71,7 @@ FROM data JOIN series ON series.id = data.series JOIN streams ON streams.id = se
 def is_new(connection: sqlite3.Connection) -> bool:
     """Whether the file holds nothing at all yet."""
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    return tables == 0 and connection.execute("PRAGMA application_id").fetchone() == (0,)
+    return bool(tables == 0 and connection.execute("PRAGMA application_id").fetchone() == (0,))
 
 
 def create(connection: sqlite3.Connection, created_at: float) -> None:

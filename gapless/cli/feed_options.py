@@ -35,9 +35,7 @@ def feed_options(command: Callable[_P, _R]) -> Callable[_P, _R]:
         click.option(
             "--stream", "streams", multiple=True, required=True, metavar="CHANNEL:SYMBOL", help="Which; repeatable."
         ),
-        click.option(
-            "--rest-url", metavar="URL", help="http://HOST:PORT or https://...; by default the venue's own."
-        ),
+        click.option("--rest-url", metavar="URL", help="http://HOST:PORT or https://...; by default the venue's own."),
         click.option("--ws-url", metavar="URL", help="ws://HOST:PORT/ws or wss://...; by default the venue's own."),
         click.option(
             "--exchange",

@@ -74,6 +74,9 @@ class Progress:
         flow = self._summary.line(state=controller.state, seconds=seconds, at=time.time())
         lost = sum(each.lost for each in self._tally.by_stream.values())
         missing = sum(high - low + 1 for gaps in controller.open_gaps.values() for low, high in gaps)
-        return f"{flow or f'{controller.state.name}  nothing new'}   {self._tally.delivered} stored" + (
-            f", {missing} being fetched" if missing else ""
-        ) + (f", {lost} lost" if lost else "") + (", CANNOT WRITE" if recording.stats.trouble else "")
+        return (
+            f"{flow or f'{controller.state.name}  nothing new'}   {self._tally.delivered} stored"
+            + (f", {missing} being fetched" if missing else "")
+            + (f", {lost} lost" if lost else "")
+            + (", CANNOT WRITE" if recording.stats.trouble else "")
+        )

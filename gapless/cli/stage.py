@@ -9,9 +9,9 @@ from typing import Final
 
 import trio
 
+from gapless.cli.exchange_record import record_of
 from gapless.cli.oracle import Observed, Terms, Verdict, judge
 from gapless.cli.page import Control, Page, Shown
-from gapless.cli.exchange_record import record_of
 from gapless.cli.run_record import RunRecord
 from gapless.cli.scene import CONFIG, SILENCE_MAX_S, Scene, Script, Show
 from gapless.cli.story import BEHAVES, Story, until

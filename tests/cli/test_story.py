@@ -11,9 +11,9 @@ import trio
 from rich.console import Console
 from trio.testing import MockClock
 
+from gapless.cli.exchange_record import record_of
 from gapless.cli.oracle import Observed, Terms, judge
 from gapless.cli.progress import Progress
-from gapless.cli.exchange_record import record_of
 from gapless.cli.scene import CONFIG, Scene, Script
 from gapless.cli.stage import SESSION_ID, Outcome, perform
 from gapless.cli.story import CHAPTERS, LENGTH_MIN_S

@@ -157,7 +157,9 @@ def order_type(trade: VenueTrade) -> Literal["limit", "market"]:
 def trade_row(trade: VenueTrade, price_decimals: int | None) -> list[str | float | int]:
     """A trade as REST shows it: price, volume, seconds, buy or sell, market or limit, miscellaneous, id."""
     price = trade.price if price_decimals is None else _padded(trade.price, price_decimals)
-    return [price, trade.amount, trade.time_ns / 1e9, trade.side[0], order_type(trade)[0], "", trade.trade_id]
+    seconds, rest = divmod(trade.time_ns, 1_000_000_000)
+    time_s = float(f"{seconds}.{rest:09d}")  # the float nearest to it, which a division would miss
+    return [price, trade.amount, time_s, trade.side[0], order_type(trade)[0], "", trade.trade_id]
 
 
 def microseconds(ns: int) -> str:

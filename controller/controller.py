@@ -49,6 +49,8 @@ from gapless.controller.supervisor import Claim, Lease, Supervisor
 from gapless.controller.transports import Transport
 from gapless.states import Activity, Row, State, Trigger
 
+REQUESTED: Final = "the app asked for it"
+"""The reason of what an app asks for without giving one."""
 _HISTORY_LENGTH: Final = 1_000
 """Transitions remembered. Never two attempts within a second: a quarter of an hour of the wildest flapping."""
 
@@ -262,12 +264,12 @@ class ConnectionController:
         for stream in dict.fromkeys(streams):
             self._runtime.books.renounce(stream)
 
-    def reconnect(self, reason: str = "the app asked for it") -> None:
+    def reconnect(self, reason: str = REQUESTED) -> None:
         """Drop the connection and dial anew; spent attempts start over. No effect while an attempt is under way."""
         self._runtime.backoff.reset()
         self._supervisor.post(Claim(trigger=Trigger.RECONNECT_REQUESTED, reason=reason))
 
-    def rotate(self, reason: str = "the app asked for it") -> None:
+    def rotate(self, reason: str = REQUESTED) -> None:
         """Replace the socket by a successor without losing, repeating or delaying anything; needs a link that is good.
 
         With no such link it happens once there is one.

@@ -26,6 +26,13 @@ def split_streams(exchange: Exchange, streams: Sequence[Stream]) -> list[list[St
     return [distinct[low:high] for low, high in pairwise(bounds)]
 
 
+def parts_of(exchange: Exchange, streams: Sequence[Stream]) -> list[list[Stream]]:
+    """What to open a controller for, each; where ``streams`` cannot work, one part that opening it refuses."""
+    if not streams or len(set(streams)) != len(streams):
+        return [list(streams)]
+    return split_streams(exchange, streams)
+
+
 @asynccontextmanager
 async def open_controllers(
     *, exchange: Exchange, streams: Sequence[Stream], config: NetworkConfig | None = None
@@ -43,9 +50,8 @@ async def open_controllers(
     Raises:
         ConfigurationError: an argument cannot work.
     """
-    parts = split_streams(exchange, streams) if len(set(streams)) == len(streams) else [list(streams)]
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(open_controller(exchange=exchange, streams=part, config=config))
-            for part in parts or [[]]
+            for part in parts_of(exchange, streams)
         ]

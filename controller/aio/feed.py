@@ -1,0 +1,129 @@
+"""One feed: a trio controller in the thread, run for one event loop."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import trio
+
+from gapless.controller.aio import thread
+from gapless.controller.aio.crossing import Crossing, outlast, tell
+from gapless.controller.aio.handover import HandOver
+from gapless.controller.controller import ConnectionController
+from gapless.controller.errors import DeliveryOverflowError
+
+_CLOSE_MAX_S: Final = 5.0
+"""Seconds that an ended feed may take. Half of one is the promise; this is ten times that, for a machine that swaps."""
+_THREAD_ENDED: Final = "the thread of all controllers was ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What an open feed consists of."""
+
+    inner: ConnectionController
+    events: HandOver
+    crossing: Crossing
+
+
+class Feed:
+    """Methods of the loop's side: ``open``, ``abandon``, ``close``; of the trio side: ``run``, ``cancel``.
+
+    Args:
+        opening: gives the trio controller to run; called in the trio thread.
+        on_failure: called in the loop's thread with what ended the feed, once it is open.
+    """
+
+    def __init__(
+        self,
+        opening: Callable[[], AbstractAsyncContextManager[ConnectionController]],
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self.loop: Final = asyncio.get_running_loop()
+        self._opening = opening
+        self._on_failure = on_failure
+        self._scope = trio.CancelScope()
+        self._thread: thread.TrioThread | None = None
+        self._parts: Parts | None = None
+        self._opened: asyncio.Future[Parts] = self.loop.create_future()
+        self._ended: asyncio.Future[None] = self.loop.create_future()
+
+    # -- the loop's side -----------------------------------------------------------------------------------------------
+
+    async def open(self) -> Parts:
+        """Start it, and wait until the controller is there.
+
+        Raises:
+            ConfigurationError: an argument cannot work.
+        """
+        self._thread = thread.admit(self)
+        try:
+            return await self._opened
+        except BaseException:
+            await self.close()
+            raise
+
+    def abandon(self) -> None:
+        """Have it end, without waiting for that."""
+        if self._thread is not None:
+            self._thread.post(self.cancel)
+
+    async def close(self, *tasks: "asyncio.Task[None]") -> None:
+        """Have it end, and wait for that and for ``tasks``, whatever is cancelled meanwhile."""
+        self.abandon()
+        await outlast([self._ended, *tasks], max_s=_CLOSE_MAX_S)
+
+    def _settle(self, parts: Parts) -> None:
+        if not self._opened.done():
+            self._opened.set_result(parts)
+
+    def _end(self, error: BaseException | None) -> None:
+        self._ended.set_result(None)
+        if not self._opened.done():
+            self._opened.set_exception(error or asyncio.CancelledError())
+        elif error is not None:
+            self._on_failure(error)
+        if self._parts is not None:
+            self._parts.events.finish()
+
+    # -- the trio side -------------------------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """Have it end."""
+        self._scope.cancel()
+
+    def refuse(self) -> None:
+        """It will not be run."""
+        tell(self.loop, partial(self._end, RuntimeError(_THREAD_ENDED)))
+
+    async def run(self) -> None:
+        """Run the controller until it is cancelled or fails; the loop is told how it ended."""
+        error: BaseException | None = None
+        over = False
+        try:
+            with self._scope:
+                await self._run()
+            over = True
+        except (Exception, BaseExceptionGroup) as caught:  # noqa: BLE001  # raised where the block is
+            error, over = caught, True
+        finally:
+            if self._parts is not None:
+                self._parts.crossing.over = True
+            if not over:
+                error = RuntimeError(_THREAD_ENDED)
+            tell(self.loop, partial(self._end, error))
+            del error
+
+    async def _run(self) -> None:
+        async with self._opening() as inner, trio.open_nursery() as nursery:
+            self._parts = Parts(inner=inner, events=HandOver(self.loop), crossing=Crossing(self.loop, nursery))
+            tell(self.loop, partial(self._settle, self._parts))
+            try:
+                async for batch in inner.batches():
+                    await self._parts.events.put(batch)
+            except DeliveryOverflowError as error:
+                self._parts.events.fail(error)
+            await trio.sleep_forever()

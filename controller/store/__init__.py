@@ -2,17 +2,25 @@
 
 from gapless.controller.store.database import Sync
 from gapless.controller.store.errors import StoreError, StoreFormatError, StoreLostError, StoreTroubleError
-from gapless.controller.store.recording import Recording, RecordingStats, open_recording
+from gapless.controller.store.reading import load_cursor
+from gapless.controller.store.recording import Recording, RecordingStats, open_recording, record
+from gapless.controller.store.report import Lost, Report, SeriesReport, report_of
 from gapless.controller.store.worker import Worker
 
 __all__ = [
+    "Lost",
     "Recording",
     "RecordingStats",
+    "Report",
+    "SeriesReport",
     "StoreError",
     "StoreFormatError",
     "StoreLostError",
     "StoreTroubleError",
     "Sync",
     "Worker",
+    "load_cursor",
     "open_recording",
+    "record",
+    "report_of",
 ]

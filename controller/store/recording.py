@@ -203,3 +203,15 @@ async def open_recording(
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _LAST_WORD_MAX_S):
                 await call(stack.close)
+
+
+async def record(
+    controller: ConnectionController, path: str | Path, *, sync: Sync = "normal", venue: str | None = None
+) -> None:
+    """Record a controller until it is closed. Opened with ``resume=load_cursor(path)`` it goes on where the file ends.
+
+    Raises:
+        StoreError: as :func:`open_recording` and :meth:`Recording.run` do.
+    """
+    async with open_recording(path, sync=sync, venue=venue) as recording:
+        await recording.run(controller)

@@ -1,5 +1,6 @@
 """What venues allow: frames on a socket, attempts to connect, requests, streams of a connection, its age."""
 
+from functools import partial
 from itertools import pairwise
 
 import httpx
@@ -134,29 +135,45 @@ async def test_one_host_has_one_gate(one: str, other: str, same: bool) -> None:
 
 
 async def test_controllers_on_one_host_share_its_budget_of_connections(autojump_clock: MockClock) -> None:
-    """Three controllers whose sockets are cut again and again dial no more often than the venue takes."""
+    """Three controllers, nine connections in five minutes: the tenth, of whichever of them, waits for the first."""
     limits = BinanceLimits(connects_per_5_minutes=9)
     symbols = tuple(f"S{number}USDT" for number in range(3))
     async with venue_world(BinanceSpot(limits=limits), symbols=symbols) as world:
         for symbol in symbols:
-            await world.feed(
-                Stream("trade", symbol),
-                exchange=world.adapter(connect_budget=(9, 300.0)),
-                reconnect_max_attempts=None,
-                reconnect_max_backoff=1.0,
-            )
-        for _ in range(6):
-            await world.market(1.0, *symbols, every_s=0.5)
-            world.simulator.disconnect()
-        waited_from = trio.current_time()
-        await world.market(330.0 - waited_from, *symbols, every_s=3.0)
-        assert [each.kind for each in world.simulator.violations] == []
-        for feed in world.feeds:
-            await feed.until_state(State.CONNECTED)
-        dials = [each.at for feed in world.feeds for each in feed.moves if each.after is State.RESYNCING]
-        assert len(dials) > 9, "more were wanted, and came later"
+            exchange = world.adapter(connect_budget=(9, 300.0))
+            await world.feed(Stream("trade", symbol), exchange=exchange, rest_fetch_interval=30.0)
+        await trio.sleep(0.5)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(world.market, 400.0, *symbols, every_s=5.0))
+            for generation in (1, 2, 3):
+                for feed in world.feeds:
+                    await feed.until_state(State.CONNECTED)
+                    assert feed.controller.generation == generation
+                world.simulator.disconnect()
+                await trio.sleep(0.1)
+            await trio.sleep(290.0 - trio.current_time())
+            assert {feed.controller.state for feed in world.feeds} <= {State.RECONNECTING, State.REST_FALLBACK}
+            for feed in world.feeds:
+                await feed.until_state(State.CONNECTED)
+                assert feed.controller.generation >= 4
+            nursery.cancel_scope.cancel()
+        assert list(world.simulator.violations) == []
+        await trio.sleep(1.0)
         for feed, symbol in zip(world.feeds, symbols, strict=True):
             assert_whole(world, feed, Stream("trade", symbol))
+
+
+async def test_a_successor_takes_its_turn_at_the_gate_as_well(autojump_clock: MockClock) -> None:
+    async with venue_world(BinanceSpot()) as world:
+        feed = await world.feed(TRADES, exchange=world.adapter(connect_budget=(1, 60.0)))
+        await trio.sleep(0.5)
+        await world.market(5.0, "BTCUSDT")
+        feed.controller.rotate("the test says so")
+        await world.market(50.0, "BTCUSDT", every_s=1.0)
+        assert feed.controller.generation == 1
+        await world.market(15.0, "BTCUSDT", every_s=1.0)
+        assert feed.controller.generation == 2
+        assert_whole(world, feed, TRADES)
 
 
 # -- requests ---------------------------------------------------------------------------------------------------------

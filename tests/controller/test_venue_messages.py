@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+from starlette.responses import Response
 from trio.testing import MockClock
 
 from gapless.controller import GapFound, Source, State, StateChanged, Stream, StreamRejected, Trigger, VenueNotice
@@ -13,7 +14,7 @@ from gapless.simulator.failure_modes import RateLimitMode, SelectMode, SlowReply
 from gapless.simulator.venues import BinanceOptions, BinanceSpot, CoinbaseExchange
 from tests.controller.venue_kit import assert_whole, talkative, trades_of, venue_world
 from tests.kit import Feed, virtual_wall_clock
-from tests.scripted import Socket, Venue, history, timestamp
+from tests.scripted import Query, Socket, Venue, history, timestamp
 
 TRADES, ETHER = Stream("trade", "BTCUSDT"), Stream("trade", "ETHUSDT")
 MATCHES = Stream("matches", "BTC-USD")
@@ -144,6 +145,30 @@ async def test_what_a_mark_shows_missing_may_still_come_within_the_reorder_windo
         assert feed.ids(Source.BACKFILL) == [5, 6]
 
 
+async def test_a_mark_says_where_a_stream_begins_of_which_nothing_has_come(autojump_clock: MockClock) -> None:
+    """No mark with the acknowledgement, and REST is down: what is skipped before the first datum is owed."""
+    is_up = False
+
+    def rest(path: str, query: Query) -> Response:
+        return history(lambda: 8)(path, query) if is_up else Response(b"", 503)
+
+    async def script(socket: Socket, number: int) -> None:
+        await socket.welcome()
+        await socket.subscribed(None)
+        await socket.send(type="HIGH_WATER", mark=5)
+        await socket.data(8)
+        await trio.sleep_forever()
+
+    venue = Venue(script, rest)
+    async with venue.feed(exchange=talkative(), ws_idle_timeout=60.0) as feed:
+        await feed.until(lambda: feed.ids() == [8])
+        assert [(gap.start_seq, gap.end_seq) for gap in feed.of(GapFound)] == [(6, 7)]
+        is_up = True
+        await feed.until(lambda: len(feed.data) == 3)
+        assert feed.ids() == [8, 6, 7]
+        assert feed.lost == []
+
+
 async def test_marks_that_say_nothing_new_change_nothing(autojump_clock: MockClock) -> None:
     last, go = 1, trio.Event()
 
@@ -184,18 +209,20 @@ async def test_a_mark_far_ahead_is_doubted_until_rest_says_where_the_stream_stan
         await go.wait()
         last = 1_000 if is_true else 2
         await socket.send(type="HIGH_WATER", mark=1_000)
-        await trio.sleep(1.0)
-        last += 1
-        await socket.data(last)
+        for _ in range(10):
+            await trio.sleep(1.0)
+            last += 1
+            await socket.data(last)
         await trio.sleep_forever()
 
     venue = Venue(script, history(lambda: last))
-    async with venue.feed(exchange=talkative(), sequence_jump_max=100) as feed:
+    async with venue.feed(exchange=talkative(), sequence_jump_max=100, ws_idle_timeout=4.0) as feed:
         await settled(feed)
         asked, gaps = len(venue.requests), len(feed.of(GapFound))
         go.set()
         await feed.until(lambda: feed.controller.stats.suspects == 1)
-        await trio.sleep(5.0)
+        await trio.sleep(12.0)
+        assert State.SILENT not in {move.after for move in feed.moves}, "a word that is not true ages no data"
         query = venue.requests[asked][2]
         assert (query["limit"], "start_seq" in query) == ("1", False), "where does the stream stand?"
         assert sorted(each or 0 for each in feed.ids()) == [*range(1, last + 1)]

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import msgspec
@@ -44,6 +45,7 @@ class VenueWorld:
                 exchange=exchange or self.adapter(),
                 streams=streams,
                 config=NetworkConfig.from_mapping(settings),
+                random=Random(self.simulator.config.seed + len(self.feeds)),
                 wall_clock=virtual_wall_clock,
                 boot_clock=trio.current_time,
             )

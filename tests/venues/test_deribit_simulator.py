@@ -159,7 +159,7 @@ async def test_a_trade_has_the_fields_of_the_documentation_and_its_digits(autoju
     async with simulated(Deribit()) as world, world.dial() as client:
         await subscribed(client, BTC)
         trade = world.venue.publish(BTC, price="92294.50", amount="750.0", side="sell")
-        text = await client.socket.get_message()
+        text = str(await client.socket.get_message())
         assert '"price":92294.50,"amount":750.0,' in text, "numbers, and every digit of them"
         (entry,) = msgspec.json.decode(text)["params"]["data"]
         assert list(entry) == [

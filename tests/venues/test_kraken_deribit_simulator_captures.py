@@ -70,7 +70,7 @@ async def test_krakens_trades_said_again_are_the_recorded_ones_digit_for_digit(a
         await kraken_subscribed(client)
         for at, each in enumerate(digits):
             issue(world, each["side"], 10**18 + at, "BTC/USD", each["trade_id"], each["price"], each["qty"])
-        text = await client.socket.get_message()
+        text = str(await client.socket.get_message())
         message = msgspec.json.decode(text)
         assert shape(message) == shape(frame)
         assert list(message) == list(frame)

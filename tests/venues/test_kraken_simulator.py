@@ -191,7 +191,7 @@ async def test_a_trade_has_the_fields_of_the_documentation_and_its_digits(autoju
     async with simulated(whole()) as world, world.dial() as client:
         await subscribed(client, BTC)
         trade = world.venue.publish(BTC, price="105944.20", amount="0.00027600", side="sell")
-        text = await client.socket.get_message()
+        text = str(await client.socket.get_message())
         assert '"price":105944.20,"qty":0.00027600,' in text, "numbers, and every digit of them"
         (entry,) = msgspec.json.decode(text)["data"]
         assert list(entry) == ["symbol", "side", "price", "qty", "ord_type", "trade_id", "timestamp"]
@@ -209,7 +209,7 @@ async def test_no_text_makes_a_number_that_is_none(autojump_clock: MockClock, pr
                 world.venue.publish(BTC, price=price)
             return
         world.venue.publish(BTC, price=price)
-        assert f'"price":{written},' in await client.socket.get_message()
+        assert f'"price":{written},' in str(await client.socket.get_message())
 
 
 async def test_the_trades_of_one_moment_are_one_frame(autojump_clock: MockClock) -> None:

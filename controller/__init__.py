@@ -39,6 +39,7 @@ from gapless.controller.events import (
     VenueNotice,
 )
 from gapless.controller.exchange import Exchange
+from gapless.controller.metrics.snapshot import Metrics
 from gapless.controller.opening import open_controller
 from gapless.controller.priority import Priority
 from gapless.controller.rate_limiter import RestRateLimiter
@@ -70,6 +71,7 @@ __all__ = [
     "InvalidReplyError",
     "LinkError",
     "MarketData",
+    "Metrics",
     "NetworkConfig",
     "OnMessage",
     "OnReconciliation",

@@ -259,7 +259,7 @@ class Books:
         return datum.sequence_id if subscription is None or subscription.sequenced else None
 
     def _conflated(self, datum: MarketData, start: int, end: int) -> ContinuityLost:
-        self.stats.ids_lost += end - start + 1
+        self.stats.count_loss(end - start + 1, "conflated")
         stream = Stream(datum.channel, datum.symbol)
         return notices.continuity_lost(stream, datum.epoch, start, end, reason="conflated", at=self._wall_clock())
 
@@ -337,6 +337,7 @@ class Books:
         """Announce a gap the ledger has opened, and see to it that somebody fills it or reports it lost."""
         stream = subscription.stream
         self.stats.gaps_found += 1
+        self.stats.ids_missed += end - start + 1
         self.hole_opens(subscription)
         logger.info("{}: gap {}..{} ({})", stream, start, end, reason)
         self.delivery.put(notices.gap_found(stream, self.epoch, start, end, reason=reason, at=self._wall_clock()))
@@ -356,6 +357,7 @@ class Books:
         """Ids of open gaps were delivered."""
         self.changed.notify()
         for start, end in ranges:
+            self.stats.gaps_filled += 1
             self.stats.ids_filled += end - start + 1
             logger.info("{}: filled {}..{}, {} ids ({})", subscription.stream, start, end, end - start + 1, reason)
             self.turns.tell(
@@ -369,7 +371,7 @@ class Books:
         self.changed.notify()
         stream = subscription.stream
         for start, end in ranges:
-            self.stats.ids_lost += 1 if end is None else end - start + 1
+            self.stats.count_loss(1 if end is None else end - start + 1, reason)
             # Of an account the next snapshot tells what the lost updates said, whether or not its id is new.
             subscription.snapshot_missed = subscription.is_account
             logger.warning("{}: {}..{} is lost ({})", stream, start, "end of epoch" if end is None else end, reason)

@@ -34,6 +34,9 @@ from gapless.controller.fast_path import FastPath
 from gapless.controller.feed import LiveFeed
 from gapless.controller.groups import reraise, unwrapped
 from gapless.controller.heartbeat import HeartbeatManager
+from gapless.controller.metrics.histogram import Histograms
+from gapless.controller.metrics.snapshot import Metrics
+from gapless.controller.metrics.taking import StateClock, take
 from gapless.controller.price_history import Moment, price_history
 from gapless.controller.priority import Priority
 from gapless.controller.rate_limiter import RestRateLimiter
@@ -79,8 +82,8 @@ class ConnectionController:
     :meth:`price_history`. State:
     :attr:`state`, :attr:`history`, :attr:`rows_taken`,
     :meth:`wait_for`. Control: :attr:`streams`, :meth:`subscribe`, :meth:`unsubscribe`,
-    :meth:`reconnect`, :meth:`rotate`. Figures: :attr:`stats`, :attr:`rest_stats`, :attr:`rest_budget`,
-    :attr:`round_trip_s`, :attr:`running`, :meth:`freshness`, :attr:`open_gaps`.
+    :meth:`reconnect`, :meth:`rotate`. Figures: :meth:`metrics`, :attr:`histograms`, :attr:`stats`, :attr:`rest_stats`,
+    :attr:`rest_budget`, :attr:`round_trip_s`, :attr:`running`, :meth:`freshness`, :attr:`open_gaps`.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class ConnectionController:
         self._on_state_change = on_state_change
         self._limiter = limiter
         books = Books(config=config, exchange=exchange, streams=streams, on_gap=self._gap_found, wall_clock=wall_clock)
+        self._histograms = Histograms()
         self._rest = RestClient(
             http=http,
             limiter=limiter,
@@ -115,6 +119,7 @@ class ConnectionController:
             max_retries=config.max_retries,
             read=exchange.read_reply,
             on_notice=self._limits_told,
+            histograms=self._histograms,
         )
         self._events = Events(books.delivery)
         evidence = Signal()
@@ -141,7 +146,12 @@ class ConnectionController:
                 max_attempts=config.reconnect_max_attempts,
                 random=random,
             ),
-            heartbeat=HeartbeatManager(config.heartbeat_interval, config.heartbeat_timeout, on_health_change),
+            heartbeat=HeartbeatManager(
+                config.heartbeat_interval,
+                config.heartbeat_timeout,
+                on_health_change,
+                self._histograms.round_trip.record,
+            ),
             quiet=QuietMarket(window_s=config.ws_idle_timeout, window_max_s=config.heartbeat_interval),
             rotation=Rotation(config.rotate_after),
             stream_watch=StreamWatch(config),
@@ -154,6 +164,7 @@ class ConnectionController:
         # No deque: an empty one takes more memory than the few transitions of a feed that is well.
         self._history: list[StateChanged] = []
         self._visits: Counter[State] = Counter()
+        self._state_clock = StateClock(self.state, trio.current_time())
         self._moved = Signal()
         if resume is not None:
             books.resume(resume)
@@ -316,6 +327,23 @@ class ConnectionController:
 
     # -- figures ------------------------------------------------------------------------------------------------------
 
+    def metrics(self) -> Metrics:
+        """All figures of now in one frozen snapshot; docs/metrics.md explains each."""
+        return take(
+            self._runtime,
+            clock=self._state_clock,
+            rows_taken=self._supervisor.rows_taken,
+            rest_stats=self._rest.stats,
+            limiter=self._limiter,
+            histograms=self._histograms,
+            now=trio.current_time(),
+        )
+
+    @property
+    def histograms(self) -> Histograms:
+        """Where durations are recorded; a listener there is told each of them."""
+        return self._histograms
+
     @property
     def stats(self) -> FeedStats:
         """Counters of the data plane."""
@@ -441,6 +469,7 @@ class ConnectionController:
         self._history.append(event)
         del self._history[:-_HISTORY_LENGTH]
         self._visits[row.target] += 1
+        self._state_clock.moved(row.target, trio.current_time())
         self._runtime.books.delivery.put(event)
         self._moved.notify()
         if self._on_state_change is not None:

@@ -22,6 +22,7 @@ class HeartbeatManager:
         interval: seconds between two PINGs.
         timeout: seconds after which an unanswered PING is overdue.
         on_health_change: told when health changes.
+        on_round_trip: told each round trip, seconds.
     """
 
     def __init__(
@@ -29,10 +30,12 @@ class HeartbeatManager:
         interval: float = 60.0,
         timeout: float = 10.0,
         on_health_change: Callable[[bool], None] | None = None,
+        on_round_trip: Callable[[float], None] = lambda _: None,
     ) -> None:
         self.interval = interval
         self.timeout = timeout
         self._on_health_change = on_health_change
+        self._on_round_trip = on_round_trip
         self._pending: dict[str, float] = {}
         self._sent = 0
         self.healthy = True
@@ -65,6 +68,7 @@ class HeartbeatManager:
         if sent_at is None:
             return None
         self.round_trip_s = now - sent_at
+        self._on_round_trip(self.round_trip_s)
         self.answered_sent_at = sent_at
         self._set_health(healthy=True)
         return self.round_trip_s

@@ -82,6 +82,8 @@ class RestRateLimiter:
         self.requests_sent = 0
         self.replies_limited = 0
         self.retries = 0
+        self.circuit_opened = 0
+        """How often, a probe that failed included."""
 
     @property
     def budget(self) -> tuple[int, int]:
@@ -96,6 +98,11 @@ class RestRateLimiter:
     def circuit(self) -> Circuit:
         """Whether the host is asked at all."""
         return self._breaker.circuit
+
+    @property
+    def in_line(self) -> int:
+        """How many requests wait for their turn."""
+        return len(self._line)
 
     @property
     def is_clear(self) -> bool:
@@ -113,6 +120,7 @@ class RestRateLimiter:
         weight: int = 1,
         client: Hashable = None,
         still_wanted: Callable[[], bool] = lambda: True,
+        on_turn: Callable[[float], None] = lambda _: None,
     ) -> _ReplyT:
         """Send a request inside the budget, and again where that can help.
 
@@ -127,6 +135,7 @@ class RestRateLimiter:
             weight: what it costs of the budget; one heavier than the whole budget waits for an empty window.
             client: whose turn it takes; clients share what one priority gets evenly.
             still_wanted: asked when its turn has come; what nobody wants any more is not sent and costs nothing.
+            on_turn: told each time how long it had to wait for its turn, seconds.
 
         Raises:
             CircuitOpenError: the host is left alone for now.
@@ -138,7 +147,9 @@ class RestRateLimiter:
         while True:
             attempt += 1
             self._refuse_while_open(endpoint, failure)
+            joined_at = trio.current_time()
             await self._turn(priority, weight, client)
+            on_turn(trio.current_time() - joined_at)
             self._refuse_while_open(endpoint, failure)
             if not still_wanted():
                 raise RequestWithdrawnError(f"{endpoint}: not sent, what it asks for was answered otherwise")
@@ -190,6 +201,7 @@ class RestRateLimiter:
             if alive and self._breaker.succeeded():
                 logger.info("the circuit is closed: the host answers again")
             elif not alive and self._breaker.failed(trio.current_time(), probe=probe):
+                self.circuit_opened += 1
                 logger.warning("the circuit is open: requests fail, the next probe is due in a while")
             self._wake_first()
 

@@ -12,6 +12,7 @@ from msgspec import structs
 from gapless.controller.errors import RequestFailedError
 from gapless.controller.events import NoticeKind
 from gapless.controller.exchange import Outcome, ReplyReading, RestReply
+from gapless.controller.metrics.histogram import Histograms
 from gapless.controller.priority import Priority
 from gapless.controller.rate_limiter import RestRateLimiter
 from gapless.controller.waiting import asked_wait_s
@@ -31,6 +32,10 @@ class RestStats:
     refused: int = 0
     limited: int = 0
     failed: int = 0
+    bytes_received: int = 0
+    """Of bodies, as they came over the wire."""
+    bytes_read: int = 0
+    """Of bodies, decompressed."""
 
 
 class RestClient:
@@ -45,6 +50,7 @@ class RestClient:
         max_retries: how often one request is sent again.
         read: what a reply is good for; the venue's adapter knows.
         on_notice: told what the venue says about its limits and its condition.
+        histograms: told how long requests take, and how long they wait.
     """
 
     def __init__(
@@ -57,9 +63,11 @@ class RestClient:
         max_retries: int,
         read: Callable[[RestReply], ReplyReading],
         on_notice: OnNotice,
+        histograms: Histograms,
     ) -> None:
         self._read = read
         self._on_notice = on_notice
+        self._histograms = histograms
         self._http = http
         self._limiter = limiter
         self._timeout_s = timeout_s
@@ -84,6 +92,7 @@ class RestClient:
             max_retries=0,
             read=self._read,
             on_notice=self._on_notice,
+            histograms=self._histograms,
         )
         client.stats, client.charge, client.still_wanted = self.stats, charge, still_wanted
         return client
@@ -119,6 +128,7 @@ class RestClient:
                 weight=weight,
                 client=id(self.stats),
                 still_wanted=self.still_wanted,
+                on_turn=self._histograms.limiter_wait.record,
             )
         except RequestFailedError as error:
             if reading is None or error.status is None or not reading.code:
@@ -140,6 +150,7 @@ class RestClient:
             self._on_notice(kind, reading, asked_wait_s(meant.headers) or None)
 
     async def _send(self, request: httpx.Request, endpoint: str) -> RestReply:
+        sent_at = trio.current_time()
         try:
             with trio.fail_after(self._timeout_s):
                 reply = await self._exchange(request)
@@ -152,6 +163,8 @@ class RestClient:
         except RequestFailedError:
             self.stats.failed += 1
             raise
+        finally:
+            self._histograms.request_duration.record(trio.current_time() - sent_at)
         logger.debug("REST {}: HTTP {}, {} bytes", endpoint, reply.status, len(reply.body))
         return reply
 
@@ -171,7 +184,9 @@ class RestClient:
             # The connection goes back to the pool, or is closed where the reply was not read to its end.
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
                 await response.aclose()
+            self.stats.bytes_received += response.num_bytes_downloaded
         headers = {name.lower(): value for name, value in response.headers.items()}
+        self.stats.bytes_read += len(body)
         return RestReply(status=response.status_code, headers=headers, body=bytes(body))
 
     def _count(self, status: int) -> None:

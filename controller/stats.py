@@ -1,6 +1,7 @@
 """Counters. Plain attributes, so that a message costs an addition."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 from gapless.controller.events import Source
 
@@ -32,9 +33,22 @@ class FeedStats:
     unexpected: int = 0
     """Data for a stream nobody asked for."""
     gaps_found: int = 0
+    gaps_filled: int = 0
+    """Ranges; a gap may be filled in parts."""
+    ids_missed: int = 0
     ids_filled: int = 0
     ids_lost: int = 0
     """Ids reported lost; a range to the end of an epoch counts as one."""
+    ids_lost_by: Counter[str] = field(default_factory=Counter)
+    """The same by reason."""
+    losses: Counter[str] = field(default_factory=Counter)
+    """Ranges reported lost, by reason."""
+
+    def count_loss(self, ids: int, reason: str) -> None:
+        """A range of so many ids was reported lost."""
+        self.ids_lost += ids
+        self.ids_lost_by[reason] += ids
+        self.losses[reason] += 1
 
     def count_row(self, source: Source) -> None:
         """One row of REST history was delivered."""

@@ -40,5 +40,9 @@ class Sample(Struct, frozen=True, kw_only=True):
             rest_refused=rest.refused,
             rest_failed=rest.failed,
             rest_limited=rest.limited,
-            counters={**asdict(controller.stats), "events_held": controller.events_held},
+            counters={**_counters(controller), "events_held": controller.events_held},
         )
+
+
+def _counters(controller: ConnectionController) -> dict[str, int]:
+    return {name: value for name, value in asdict(controller.stats).items() if isinstance(value, int)}

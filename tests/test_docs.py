@@ -73,7 +73,9 @@ def test_the_outage_is_told_once() -> None:
     assert STORY in (ROOT / "examples" / "test_outage.py").read_text()
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/protocol.md", "docs/testing.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/protocol.md", "docs/testing.md", "docs/metrics.md", "CHANGELOG.md"]
+)
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text()
     targets = re.findall(r"\]\(([^)#]+)\)", text)

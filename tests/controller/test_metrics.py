@@ -1,0 +1,156 @@
+"""``controller.metrics()``: what happened to a feed, in figures that agree with its events."""
+
+import time
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from gapless.controller import (
+    ContinuityLost,
+    GapFilled,
+    GapFound,
+    MarketData,
+    Metrics,
+    Source,
+    State,
+    StateChanged,
+    Stream,
+)
+from gapless.controller.circuit_breaker import Circuit
+from gapless.controller.metrics import Histogram
+from gapless.simulator import FailuresConfig, RefuseMode, SelectMode
+from tests.kit import ETHER, TICKER, Feed, world
+
+
+def counted(feed: Feed, source: Source) -> int:
+    return sum(1 for each in feed.of(MarketData) if each.source is source)
+
+
+async def test_a_feed_that_lost_its_link_and_frames(autojump_clock: MockClock) -> None:
+    async with world() as w, w.feed(TICKER, ETHER, heartbeat_interval=5.0) as feed:
+        await feed.until_state(State.CONNECTED)
+        w.fail(FailuresConfig(drop=SelectMode(enabled=True, probability=0.2)))
+        await trio.sleep(20)
+        w.fail(FailuresConfig(refuse=RefuseMode(enabled=True)))
+        w.network.reset(w.ws_port)
+        await feed.until_state(State.REST_FALLBACK)
+        await trio.sleep(7)
+        w.fail(FailuresConfig())
+        await feed.until_state(State.CONNECTED)
+        await feed.until_whole()
+        await w.pass_time(1.0)
+        agrees(feed, feed.controller.metrics())
+
+
+def agrees(feed: Feed, figures: Metrics) -> None:
+    """The figures are those of the events that the app received."""
+    moves = feed.of(StateChanged)
+    assert figures.state.current is feed.state
+    assert sum(figures.state.seconds.values()) == pytest.approx(trio.current_time(), abs=0.1)
+    assert figures.state.seconds[State.REST_FALLBACK] > 5.0
+    assert sum(each.count for each in figures.state.transitions) == len(moves)
+    for each in figures.state.transitions:
+        assert each.count == sum(
+            (each.source, each.trigger, each.target) == (m.before, m.trigger, m.after) for m in moves
+        )
+    assert figures.data.live == counted(feed, Source.LIVE) > 0
+    assert figures.data.backfilled == counted(feed, Source.BACKFILL) > 0
+    assert figures.data.polled == counted(feed, Source.POLL) > 0
+    gaps, filled = feed.of(GapFound), feed.of(GapFilled)
+    assert figures.gaps.opened == len(gaps) > 0
+    assert figures.gaps.ids_missed == sum(gap.end_seq - gap.start_seq + 1 for gap in gaps)
+    assert figures.gaps.filled == len(filled)
+    assert figures.gaps.ids_filled == figures.gaps.ids_missed
+    assert (figures.gaps.open, figures.gaps.ids_open, figures.gaps.lost) == (0, 0, {})
+    assert figures.rest.succeeded == feed.controller.rest_stats.succeeded > 0
+    assert figures.rest.request_duration.count == figures.rest.succeeded + figures.rest.failed
+    assert figures.rest.limiter_wait.count == figures.rest.request_duration.count
+    assert figures.rest.bytes_received == figures.rest.bytes_read > 0
+    assert (figures.rest.circuit, figures.rest.circuit_opened, figures.rest.in_line) == (Circuit.CLOSED, 0, 0)
+    assert figures.link.attempts == 1 + sum(each.after is State.RECONNECTING for each in moves)
+    assert figures.link.round_trip.count > 0
+    assert figures.link.round_trip.sum / figures.link.round_trip.count == pytest.approx(0.01, abs=0.005)
+    assert [each.stream for each in figures.streams] == [TICKER, ETHER]
+    assert all(0.0 <= (each.freshness_s or 0.0) < 1.0 for each in figures.streams), figures.streams
+
+
+async def test_what_is_lost_is_counted_by_its_reason(autojump_clock: MockClock) -> None:
+    async with world() as w, w.feed(reconciliation_enabled=False) as feed:
+        await feed.until_state(State.CONNECTED)
+        w.fail(FailuresConfig(drop=SelectMode(enabled=True, probability=0.3)))
+        await trio.sleep(10)
+        lost = feed.of(ContinuityLost)
+        figures = feed.controller.metrics().gaps
+        assert figures.lost == {"reconciliation_disabled": len(lost)}
+        assert figures.ids_lost == {"reconciliation_disabled": sum((e.end_seq or 0) - e.start_seq + 1 for e in lost)}
+        assert len(lost) > 0
+
+
+async def test_an_open_gap_and_an_open_circuit_are_seen(autojump_clock: MockClock) -> None:
+    async with world() as w, w.feed(rest_timeout=0.2) as feed:
+        await feed.until_state(State.CONNECTED)
+        w.network.refuse(w.rest_port)
+        w.network.reset(w.rest_port)
+        w.fail(FailuresConfig(drop=SelectMode(enabled=True, probability=0.5)))
+        await trio.sleep(20)
+        figures = feed.controller.metrics()
+        assert figures.gaps.open == sum(len(each.gaps) for each in figures.streams) > 0
+        assert figures.gaps.ids_open == figures.gaps.ids_missed - figures.gaps.ids_filled
+        assert figures.rest.circuit is not Circuit.CLOSED
+        assert figures.rest.circuit_opened >= 1
+        assert figures.rest.failed > 0
+
+
+async def test_a_snapshot_does_not_change_afterwards(autojump_clock: MockClock) -> None:
+    async with world() as w, w.feed() as feed:
+        await feed.until_state(State.CONNECTED)
+        before = feed.controller.metrics()
+        live, seconds = before.data.live, dict(before.state.seconds)
+        await trio.sleep(10)
+        assert (before.data.live, before.state.seconds) == (live, seconds)
+        with pytest.raises(AttributeError):
+            before.data.live = 0  # type: ignore[misc]
+        assert feed.controller.metrics().data.live > live
+
+
+async def test_a_long_line_before_the_limiter_is_waited_in(autojump_clock: MockClock) -> None:
+    async with world() as w, w.feed(TICKER, rate_limit_requests=1) as feed:
+        await feed.until_state(State.CONNECTED)
+        await trio.sleep(2.0)
+        waits: list[float] = []
+        feed.controller.histograms.limiter_wait.listeners.append(waits.append)
+        before = feed.controller.metrics().rest.limiter_wait
+        async with trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(feed.controller.price_history, "BTC/USD", None, None, 1)
+            await trio.testing.wait_all_tasks_blocked()
+            assert feed.controller.metrics().rest.in_line == 3
+        after = feed.controller.metrics().rest.limiter_wait
+        assert after.count - before.count == len(waits) == 4
+        assert after.sum - before.sum == pytest.approx(sum(waits))
+        assert sum(waits) == pytest.approx(1.1 + 2.2 + 3.3, abs=0.2)
+
+
+def test_values_fall_below_their_bounds() -> None:
+    histogram = Histogram((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 2.0, 2.1, 99.0):
+        histogram.record(value)
+    snapshot = histogram.snapshot()
+    assert snapshot.counts == (2, 2, 2)
+    assert snapshot.count == 6
+    assert snapshot.sum == pytest.approx(106.1)
+
+
+async def test_a_thousand_streams_are_read_within_milliseconds(autojump_clock: MockClock) -> None:
+    """It is for a scrape every few seconds; the loop must not stand still for it."""
+    symbols = tuple(f"S{number}/USD" for number in range(1_000))
+
+    async with world(rate_per_s=0, symbols=symbols) as w, w.feed(*(Stream("ticker", each) for each in symbols)) as feed:
+        took = []
+        for _ in range(5):
+            began_at = time.process_time()
+            feed.controller.metrics()
+            took.append(time.process_time() - began_at)
+        assert min(took) < 0.01

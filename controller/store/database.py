@@ -1,8 +1,7 @@
 """The file: SQLite in WAL mode, and what is written into it. Blocking, and one thread at a time; no trio."""
 
 import sqlite3
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from gapless.controller.store import schema
 from gapless.controller.store.errors import StoreFormatError, StoreLostError, StoreTroubleError, explained
 from gapless.controller.store.lock import only_recorder
 from gapless.controller.store.names import Names
-from gapless.controller.store.rows import DATA_COLUMNS, TRADE_COLUMNS, Row, RowMaker, Rows
+from gapless.controller.store.rows import DATA_COLUMNS, TRADE_COLUMNS, RowMaker, Rows, Value
 
 Sync: TypeAlias = Literal["normal", "full"]
 """``normal``: a crash of the process loses nothing, a loss of power the last moments; ``full``: neither does, and each
@@ -36,8 +35,7 @@ _CONTINUITY: Final = "INSERT INTO continuity VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, 
 
 def _insert(columns: Sequence[str], rows: int) -> str:
     values = ", ".join([f"({', '.join('?' * len(columns))})"] * rows)
-    once = "ON CONFLICT (series, sequence_id) DO NOTHING"
-    return f"INSERT INTO data ({', '.join(columns)}) VALUES {values} {once}"  # noqa: S608 (names of our own)
+    return f"INSERT OR IGNORE INTO data ({', '.join(columns)}) VALUES {values}"  # noqa: S608 (names of our own)
 
 
 _DATA: Final = {rows: _insert(DATA_COLUMNS, rows) for rows in _AT_ONCE}
@@ -79,10 +77,7 @@ class Database:
 
     def rows(self, events: Sequence[AnyEvent], position: Cursor) -> Rows:
         """A batch, ready to be written."""
-        rows = Rows()
-        for rows in self._maker.rows(events, position):  # noqa: B007
-            time.sleep(0)  # the event loop wants the interpreter, too
-        return rows
+        return self._maker.rows(events, position)
 
     def write(self, rows: Rows, at: float) -> None:
         """Write a batch: all of it, or nothing.
@@ -97,8 +92,8 @@ class Database:
                 if self._is_written():
                     return
                 self._write_names()
-                self._write_data(_DATA, rows.data)
-                self._write_data(_TRADES, rows.trades)
+                self._write_data(DATA_COLUMNS, _DATA, rows.data)
+                self._write_data(TRADE_COLUMNS, _TRADES, rows.trades)
                 self._connection.executemany(_ACCOUNT, rows.account)
                 self._connection.executemany(_CONTINUITY, rows.continuity)
                 self._write_position(rows)
@@ -133,13 +128,12 @@ class Database:
         )
         self._connection.executemany("INSERT INTO series VALUES (?, ?, ?, ?, ?)", self._names.new_series)
 
-    def _write_data(self, statements: dict[int, str], rows: list[Row]) -> None:
-        begin = 0
-        for size in _AT_ONCE:
-            statement = statements[size]
-            while len(rows) - begin >= size:
-                values = [value for row in rows[begin : begin + size] for value in row]
-                self._connection.execute(statement, values)
+    def _write_data(self, columns: Sequence[str], statements: Mapping[int, str], values: list[Value]) -> None:
+        begin, width = 0, len(columns)
+        for rows, statement in statements.items():
+            size = rows * width
+            while len(values) - begin >= size:
+                self._connection.execute(statement, values[begin : begin + size])
                 begin += size
 
     def _write_position(self, rows: Rows) -> None:

@@ -1,6 +1,6 @@
 """Events as rows of a recording's tables. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -40,19 +40,16 @@ DATA_COLUMNS: Final = (
     *("timestamp", "price", "bid", "ask", "volume_24h", "received_at", "generation"),
 )
 TRADE_COLUMNS: Final = (*DATA_COLUMNS, "amount", "price_text", "amount_text", "side", "trade_id")
-_BEFORE: Final = 5
-"""Fields of a datum before those that are columns as they stand: channel, symbol, sequence_id, epoch, source."""
 _SOURCE: Final[Mapping[object, int]] = {name: number for number, name in enumerate(SOURCES)}
-_PART: Final = 256
-"""Events turned into rows at a stretch. Half a millisecond: the event loop waits for the interpreter no longer."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Rows:
     """One batch, ready to be written; as often as it takes."""
 
-    data: list[Row] = field(default_factory=list)
-    trades: list[Row] = field(default_factory=list)
+    data: list[Value] = field(default_factory=list)
+    """Market data: the values of one row after those of the other, as one statement for many rows takes them."""
+    trades: list[Value] = field(default_factory=list)
     account: list[Row] = field(default_factory=list)
     continuity: list[Row] = field(default_factory=list)
     cursors: list[Row] = field(default_factory=list)
@@ -75,40 +72,37 @@ class RowMaker:
         self._names = names
         self._unsequenced = unsequenced
         self._resumed = set(resumed)
+        self._known: dict[tuple[str, str, str | None], int] = {}
+        """Series as they are now; asked for with every datum."""
         self._positions: dict[StreamKey, StreamCursor] = {}
         self._encoder = msgspec.json.Encoder()
 
-    def rows(self, events: Sequence[AnyEvent], position: Cursor) -> Iterator[Rows]:
-        """The rows of a batch, the same object after each stretch: complete with the last one."""
+    def rows(self, events: Sequence[AnyEvent], position: Cursor) -> Rows:
+        """The rows of a batch."""
         rows = Rows(venue_epoch=position.epoch)
-        for begin in range(0, len(events), _PART):
-            for event in events[begin : begin + _PART]:
-                if isinstance(event, MarketData):
-                    self._datum(event, rows)
-                else:
-                    self._other(event, rows)
-            yield rows
+        known, sources, data, trades = self._known, _SOURCE, rows.data, rows.trades
+        for event in events:
+            if isinstance(event, MarketData):
+                # The interpreter is the event loop's, too: what is done for each datum is as little as can be.
+                channel, symbol, number, epoch, source, *figures = astuple(event)
+                series = known.get((channel, symbol, epoch))
+                if series is None:
+                    series = self._series((channel, symbol), epoch)
+                ids = (number, None) if (channel, symbol) not in self._unsequenced else (None, number)
+                into = trades if isinstance(event, Trade) else data
+                into += (series, *ids, sources[source], *figures)
+            else:
+                self._other(event, rows)
         self._move(position, rows)
-        yield rows
-
-    def _datum(self, event: MarketData, rows: Rows) -> None:
-        key = event.channel, event.symbol
-        series = self._series(key, event.epoch)
-        values = astuple(event)
-        number, mark = event.sequence_id, None
-        if key in self._unsequenced:
-            number, mark = None, number
-        if isinstance(event, Trade):
-            rows.trades.append((series, number, mark, _SOURCE[event.source], *values[_BEFORE : _BEFORE + 12]))
-        else:
-            rows.data.append((series, number, mark, _SOURCE[event.source], *values[_BEFORE : _BEFORE + 7]))
+        return rows
 
     def _series(self, key: StreamKey, epoch: str | None) -> int:
         if epoch is None and key not in self._resumed:
             # Nobody says whether its ids go on or count anew.
             self._resumed.add(key)
             self._names.begins(*key, None, from_first=False)
-        return self._names.series(*key, epoch)
+        number = self._known[*key, epoch] = self._names.series(*key, epoch)
+        return number
 
     def _other(self, event: AnyEvent, rows: Rows) -> None:
         name, content = type(event).__name__, self._encoder.encode(event).decode()
@@ -128,7 +122,7 @@ class RowMaker:
                 key = event.channel, event.symbol
                 self._resumed.add(key)
                 self._names.begins(*key, event.new_epoch, from_first=True)
-                series = self._names.series(*key, event.new_epoch)
+                series = self._series(key, event.new_epoch)
                 rows.continuity.append((name, self._names.stream(*key), series, None, None, None, event.at, content))
             case StreamRejected() | SnapshotMissed():
                 reason = event.code if isinstance(event, StreamRejected) else event.reason
@@ -154,4 +148,5 @@ class RowMaker:
         for key in self._positions.keys() - seen.keys():
             rows.over.append(self._names.stream(*key))
             self._resumed.discard(key)
+            self._known.pop((*key, None), None)
         self._positions = seen

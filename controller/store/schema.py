@@ -5,6 +5,9 @@ again, each count is a ``part`` of its own. So (series, sequence id) names a dat
 it makes writing the same datum twice a no-op. What the venue numbers without meaning it (the rule ``unsequenced``) is
 kept as a ``mark`` instead: two data may carry the same.
 
+The index is the only constraint on ``data``, so that INSERT OR IGNORE can ignore nothing else. (ON CONFLICT would say
+it more plainly, but SQLite then keeps a journal of each statement with several rows, which doubles what they cost.)
+
 Order: the row ids of ``data`` are the order of arrival. Times: ``*_at`` are Unix seconds of the recording machine,
 ``timestamp`` is the venue's own text. ``content`` is the event as ``gapless watch --json`` prints it. The view
 ``market_data`` has names instead of numbers, for people and other programs.
@@ -33,9 +36,8 @@ CREATE TABLE series (
     from_first INTEGER NOT NULL DEFAULT 0, UNIQUE (stream, epoch, part)
 );
 CREATE TABLE data (
-    id INTEGER PRIMARY KEY, series INTEGER NOT NULL REFERENCES series, sequence_id INTEGER, mark INTEGER,
-    source INTEGER NOT NULL, timestamp TEXT NOT NULL, price REAL, bid REAL, ask REAL, volume_24h REAL,
-    received_at REAL NOT NULL, generation INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY, series INTEGER REFERENCES series, sequence_id INTEGER, mark INTEGER, source INTEGER,
+    timestamp TEXT, price REAL, bid REAL, ask REAL, volume_24h REAL, received_at REAL, generation INTEGER,
     amount REAL, price_text TEXT, amount_text TEXT, side TEXT, trade_id TEXT
 );
 CREATE UNIQUE INDEX data_once ON data (series, sequence_id);

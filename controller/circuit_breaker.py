@@ -41,6 +41,16 @@ class CircuitBreaker:
         self._opened_at = float("-inf")
         self.circuit = Circuit.CLOSED
 
+    @property
+    def failures(self) -> int:
+        """In a row until now."""
+        return self._in_a_row
+
+    @property
+    def pause_s(self) -> float:
+        """Seconds from its opening to the first probe."""
+        return self._pause_s
+
     def refuses_for_s(self, now: float) -> float | None:
         """None: a request may pass now. Else it is refused, and the next probe is due in so many seconds."""
         if self.circuit is Circuit.CLOSED:

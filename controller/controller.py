@@ -14,6 +14,7 @@ from gapless.controller import (
     heartbeat,
     idle_watch,
     link,
+    notices,
     reconciler,
     retry_timer,
     silence_verifier,
@@ -22,13 +23,14 @@ from gapless.controller import (
 from gapless.controller.backoff import EARNED_AFTER_S, ReconnectBackoff
 from gapless.controller.books import Books
 from gapless.controller.callbacks import Callbacks
+from gapless.controller.circuit_breaker import Circuit
 from gapless.controller.collector import Collector
 from gapless.controller.config import NetworkConfig
 from gapless.controller.connect_gates import gate_of
 from gapless.controller.cursor import Cursor
 from gapless.controller.delivery import Batches, Events
 from gapless.controller.errors import ConfigurationError, ReconnectExhaustedError
-from gapless.controller.events import AnyEvent, NoticeKind, ReconnectGaveUp, StateChanged
+from gapless.controller.events import AnyEvent, CircuitWord, NoticeKind, ReconnectGaveUp, StateChanged
 from gapless.controller.exchange import Exchange, HistoryPage, HistoryQuery, HistoryRow, ReplyReading, SequenceRule
 from gapless.controller.fast_path import FastPath
 from gapless.controller.feed import LiveFeed
@@ -383,6 +385,7 @@ class ConnectionController:
 
     async def run(self) -> None:
         """Run until cancelled; ``open_controller`` does it."""
+        self._limiter.circuit_listeners.append(self._circuit_turned)
         try:
             async with trio.open_nursery() as nursery:
                 if self._callbacks.consume:
@@ -392,6 +395,7 @@ class ConnectionController:
         except BaseExceptionGroup as group:
             reraise(unwrapped(group))
         finally:
+            self._limiter.circuit_listeners.remove(self._circuit_turned)
             self._runtime.books.delivery.close()
 
     def _activity(self, lease: Lease) -> Awaitable[None]:
@@ -403,6 +407,12 @@ class ConnectionController:
 
     def _limits_told(self, kind: NoticeKind, reading: ReplyReading, retry_after_s: float | None) -> None:
         self._runtime.books.notice(kind, reading.code, reading.message, retry_after_s)
+
+    def _circuit_turned(self, circuit: Circuit, failures: int, probe_in_s: float | None) -> None:
+        word: CircuitWord = "open" if circuit is Circuit.OPEN else "closed"
+        host, at = self._runtime.exchange.rest_host, self._wall_clock()
+        event = notices.circuit_changed(word, host, failures=failures, probe_in_s=probe_in_s, at=at)
+        self._runtime.books.delivery.put(event)
 
     def _transition(self, row: Row, claim: Claim) -> None:
         """What a transition changes besides the state. Synchronous: the next claim sees all of it."""

@@ -29,6 +29,8 @@ class Source(StrEnum):
 
 Side: TypeAlias = Literal["buy", "sell"]
 """Of a trade: what the taker did."""
+CircuitWord: TypeAlias = Literal["open", "closed"]
+"""Of a REST host: nobody asks it but a probe now and then; or it is asked as usual."""
 NoticeKind: TypeAlias = Literal["error", "limited", "banned", "maintenance"]
 """What a venue's word is about: a request it did not like, its limits, a ban, or its own condition."""
 
@@ -219,6 +221,20 @@ class VenueNotice(Event, frozen=True, kw_only=True):
     at: float
 
 
+class CircuitChanged(Event, frozen=True, kw_only=True):
+    """The circuit breaker of a REST host has opened, or closed: what REST is needed for waits until a probe succeeds.
+
+    ``failures``: failed requests in a row so far, 0 when it closed. ``probe_in_s``: how long until the first probe;
+    None when it closed. A probe that fails is no event. Every controller that shares the host is told.
+    """
+
+    circuit: CircuitWord
+    host: str
+    failures: int
+    probe_in_s: float | None
+    at: float
+
+
 class SnapshotRead(Event, frozen=True, kw_only=True):
     """A snapshot of orders or balances follows at once: ``rows`` updates with ``snapshot`` set, none for an empty one.
 
@@ -265,6 +281,7 @@ AnyEvent = (
     | StreamReset
     | StreamRejected
     | VenueNotice
+    | CircuitChanged
     | SnapshotRead
     | SnapshotMissed
     | ReconnectGaveUp

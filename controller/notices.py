@@ -3,6 +3,8 @@
 from gapless.controller.events import (
     Balance,
     BalanceUpdate,
+    CircuitChanged,
+    CircuitWord,
     ContinuityLost,
     GapFilled,
     GapFound,
@@ -163,3 +165,10 @@ def stream_rejected(stream: Stream, code: str, message: str, at: float) -> Strea
 def venue_notice(kind: NoticeKind, code: str, message: str, retry_after_s: float | None, at: float) -> VenueNotice:
     """The venue's own word."""
     return VenueNotice(kind=kind, code=code, message=message, retry_after_s=retry_after_s, at=at)
+
+
+def circuit_changed(
+    circuit: CircuitWord, host: str, *, failures: int, probe_in_s: float | None, at: float
+) -> CircuitChanged:
+    """REST of a host is left alone, or asked again."""
+    return CircuitChanged(circuit=circuit, host=host, failures=failures, probe_in_s=probe_in_s, at=at)

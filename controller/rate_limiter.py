@@ -38,6 +38,9 @@ class Reply(Protocol):
         ...
 
 
+OnCircuit = Callable[[Circuit, int, float | None], None]
+"""Told whether the circuit is open or closed now, how many requests in a row have failed, and in how many seconds the
+first probe is due; None: no probe is needed."""
 _ReplyT = TypeVar("_ReplyT", bound=Reply)
 
 
@@ -82,6 +85,8 @@ class RestRateLimiter:
         self.requests_sent = 0
         self.replies_limited = 0
         self.retries = 0
+        self.circuit_listeners: Final[list[OnCircuit]] = []
+        """Told when the circuit opens and when it closes; a probe that fails does neither."""
         self.circuit_opened = 0
         """How often, a probe that failed included."""
 
@@ -200,9 +205,9 @@ class RestRateLimiter:
             reported = True
             if alive and self._breaker.succeeded():
                 logger.info("the circuit is closed: the host answers again")
-            elif not alive and self._breaker.failed(trio.current_time(), probe=probe):
-                self.circuit_opened += 1
-                logger.warning("the circuit is open: requests fail, the next probe is due in a while")
+                self._tell(Circuit.CLOSED)
+            elif not alive:
+                self._failed(probe=probe)
             self._wake_first()
 
         try:
@@ -210,6 +215,19 @@ class RestRateLimiter:
         finally:
             if probe and not reported:
                 self._breaker.abandoned()
+
+    def _failed(self, *, probe: bool) -> None:
+        was_closed = self._breaker.circuit is Circuit.CLOSED
+        if self._breaker.failed(trio.current_time(), probe=probe):
+            self.circuit_opened += 1
+            logger.warning("the circuit is open: requests fail, a probe is due in {} s", self._breaker.pause_s)
+            if was_closed:
+                self._tell(Circuit.OPEN)
+
+    def _tell(self, circuit: Circuit) -> None:
+        opened = circuit is Circuit.OPEN
+        for listener in tuple(self.circuit_listeners):
+            listener(circuit, self._breaker.failures, self._breaker.pause_s if opened else None)
 
     def _refuse_while_open(self, endpoint: str, failure: RequestFailedError | None) -> None:
         wait_s = self._breaker.refuses_for_s(trio.current_time())

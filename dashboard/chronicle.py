@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 from msgspec.structs import replace
 
 from gapless.controller import (
+    CircuitChanged,
     ContinuityLost,
     GapFilled,
     GapFound,
@@ -38,6 +39,7 @@ Happening: TypeAlias = (
     | StreamReset
     | StreamRejected
     | VenueNotice
+    | CircuitChanged
     | SnapshotRead
     | SnapshotMissed
     | ReconnectGaveUp
@@ -113,13 +115,9 @@ class Chronicle:
                 self._on_stream(event, "snapshot", f"snapshot: {event.rows} rows", revision)
             case SnapshotMissed():
                 self._on_stream(event, "snapshot", f"snapshot missed: {event.reason}", revision)
-            case VenueNotice():
-                notice: Kind = "rate_limited" if event.kind in {"limited", "banned"} else "rejected"
-                text = f"{event.kind}: {event.code} {event.message}"
-                self._add(self._items, event.at, notice, text, revision, ended_at=event.at)
-            case ReconnectGaveUp():
-                text = f"gave up after {event.attempts} attempts: {event.reason}"
-                self._add(self._items, event.at, "gave_up", text, revision, ended_at=event.at)
+            case VenueNotice() | CircuitChanged() | ReconnectGaveUp():
+                kind, text = _of_no_stream(event)
+                self._add(self._items, event.at, kind, text, revision, ended_at=event.at)
 
     def rest_request(self, at: float, path: str, status: int | None, revision: int) -> None:
         """A REST request was answered with ``status``; None: it was not answered."""
@@ -233,3 +231,17 @@ def _ids(start: int, end: int | None) -> str:
     if start == end:
         return str(start)
     return f"{start} to {'the end of the epoch' if end is None else end}"
+
+
+def _of_no_stream(event: VenueNotice | CircuitChanged | ReconnectGaveUp) -> tuple[Kind, str]:
+    """What concerns no single stream: its kind and text."""
+    match event:
+        case VenueNotice():
+            limited = event.kind in {"limited", "banned"}
+            return "rate_limited" if limited else "rejected", f"{event.kind}: {event.code} {event.message}"
+        case CircuitChanged():
+            opened = event.circuit == "open"
+            words = f"left alone after {event.failures} failures" if opened else "asked again"
+            return "rest_failed" if opened else "rest", f"circuit {event.circuit}: {event.host} is {words}"
+        case ReconnectGaveUp():
+            return "gave_up", f"gave up after {event.attempts} attempts: {event.reason}"

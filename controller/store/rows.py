@@ -12,6 +12,7 @@ from gapless.controller.cursor import Cursor, StreamCursor
 from gapless.controller.events import (
     AnyEvent,
     BalanceUpdate,
+    CircuitChanged,
     ContinuityLost,
     GapFilled,
     GapFound,
@@ -128,8 +129,8 @@ class RowMaker:
                 reason = event.code if isinstance(event, StreamRejected) else event.reason
                 stream = self._names.stream(event.channel, event.symbol)
                 rows.continuity.append((name, stream, None, None, None, reason, event.at, content))
-            case StateChanged() | ReconnectGaveUp() | VenueNotice():
-                reason = event.code if isinstance(event, VenueNotice) else event.reason
+            case StateChanged() | ReconnectGaveUp() | VenueNotice() | CircuitChanged():
+                reason = _reason(event)
                 rows.continuity.append((name, None, None, None, None, reason, event.at, content))
             case MarketData():
                 raise AssertionError("market data has tables of its own")
@@ -150,3 +151,13 @@ class RowMaker:
             self._resumed.discard(key)
             self._known.pop((*key, None), None)
         self._positions = seen
+
+
+def _reason(event: StateChanged | ReconnectGaveUp | VenueNotice | CircuitChanged) -> str:
+    match event:
+        case VenueNotice():
+            return event.code
+        case CircuitChanged():
+            return event.circuit
+        case _:
+            return event.reason

@@ -8,6 +8,7 @@ from gapless.diagrams.run.holes import Fate, Holes
 from gapless.diagrams.run.lines import (
     AnyLine,
     BalanceUpdate,
+    CircuitChanged,
     ContinuityLost,
     Fault,
     GapFilled,
@@ -34,6 +35,7 @@ from gapless.diagrams.run.model import (
     StreamRun,
     Stretch,
     bands_of,
+    stays_open,
 )
 from gapless.diagrams.run.reader import LineReader
 from gapless.states import State, Trigger
@@ -64,6 +66,7 @@ class RunBuilder:
         self._changes: list[StateChanged] = []
         self._generations: list[Generation] = []
         self._gave_up_at: list[float] = []
+        self._circuit: list[CircuitChanged] = []
         self._streams: dict[tuple[str, str], _StreamBuilder] = {}
         self._requests: list[Request] = []
         self._rest_data_at: list[float] = []
@@ -79,6 +82,8 @@ class RunBuilder:
                 self._changed(line)
             case ReconnectGaveUp():
                 self._gave_up_at.append(at)
+            case CircuitChanged():
+                self._circuit.append(line)
             case RestRequest():
                 self._requests.append(Request(at=at, answer=_answer(line)))
             case Fault():
@@ -104,6 +109,7 @@ class RunBuilder:
             transitions=len(self._changes),
             generations=tuple(self._generations),
             gave_up_at=tuple(self._gave_up_at),
+            circuit_open=stays_open(self._circuit, end),
             streams=tuple(sorted(streams, key=lambda each: (-each.weight, each.name))),
             requests=tuple(self._requests) if self._requests else None,
             rest_data_at=tuple(self._rest_data_at),

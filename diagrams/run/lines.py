@@ -5,7 +5,7 @@ of a controller: ``gapless watch --json --requests`` writes the one, whoever bre
 """
 
 from enum import StrEnum, unique
-from typing import Annotated, Final, get_args
+from typing import Annotated, Final, Literal, get_args
 
 from msgspec import Meta, Struct
 
@@ -78,6 +78,13 @@ class ReconnectGaveUp(Line, frozen=True, kw_only=True):
     """All attempts are spent."""
 
     attempts: int
+    at: Moment
+
+
+class CircuitChanged(Line, frozen=True, kw_only=True):
+    """REST is left alone, or asked again."""
+
+    circuit: Literal["open", "closed"]
     at: Moment
 
 
@@ -155,6 +162,7 @@ AnyLine = (
     | SnapshotRead
     | StateChanged
     | ReconnectGaveUp
+    | CircuitChanged
     | GapFound
     | GapFilled
     | ContinuityLost

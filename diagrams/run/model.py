@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, unique
 
 from gapless.diagrams.run.holes import Fate, Hole
-from gapless.diagrams.run.lines import Fault, Source, StateChanged
+from gapless.diagrams.run.lines import CircuitChanged, Fault, Source, StateChanged
 from gapless.states import State
 
 
@@ -137,6 +137,8 @@ class Run:
     transitions: int
     generations: tuple[Generation, ...]
     gave_up_at: tuple[float, ...]
+    circuit_open: tuple[tuple[float, float], ...]
+    """From when to when REST was left alone."""
     streams: tuple[StreamRun, ...]
     """The busiest first."""
     requests: tuple[Request, ...] | None
@@ -173,3 +175,16 @@ def bands_of(changes: Iterable[StateChanged], start: float, end: float) -> tuple
     if state is not None:
         found.append(Band(state=state, start=since, end=max(since, end)))
     return tuple(found)
+
+
+def stays_open(changes: Iterable[CircuitChanged], end: float) -> tuple[tuple[float, float], ...]:
+    """From when to when the circuit was open; one that is open still, to the end."""
+    found: list[tuple[float, float]] = []
+    opened_at: float | None = None
+    for change in changes:
+        if change.circuit == "open":
+            opened_at = change.at if opened_at is None else opened_at
+        elif opened_at is not None:
+            found.append((opened_at, max(opened_at, change.at)))
+            opened_at = None
+    return tuple(found if opened_at is None else [*found, (opened_at, max(opened_at, end))])

@@ -136,7 +136,12 @@ def draw_faults(sheet: Sheet, panel: Axes, lanes: Sequence[Sequence[Fault]]) -> 
 def rest_lanes(run: Run) -> list[str]:
     """The names of the lanes at the bottom."""
     rest = ["data over REST"] if run.requests is None else [f"REST {answer.value}" for answer in _answers(run)]
-    return ["attempts", *(["gave up"] if run.gave_up_at else []), *rest]
+    return [
+        "attempts",
+        *(["gave up"] if run.gave_up_at else []),
+        *(["circuit open"] if run.circuit_open else []),
+        *rest,
+    ]
 
 
 def _answers(run: Run) -> list[Answer]:
@@ -156,6 +161,11 @@ def draw_rest(sheet: Sheet, panel: Axes, run: Run, *, as_image: bool) -> None:
         top -= 1
         _ticks(panel, sheet.since_start(run.gave_up_at), top, GAVE_UP)
         figures.append(counted(len(run.gave_up_at), "time"))
+    if run.circuit_open:
+        top -= 1
+        begins, ends = (sheet.since_start(moments) for moments in zip(*run.circuit_open, strict=True))
+        panel.hlines([top] * len(begins), begins, ends, linewidth=4.5, color=GAVE_UP.color, zorder=3)
+        figures.append(counted(len(run.circuit_open), "time"))
     if run.requests is None:
         _ticks(panel, sheet.since_start(run.rest_data_at), top - 1, ANSWERS[Answer.GIVEN], as_image=as_image)
         figures.append(counted(len(run.rest_data_at), "arrival"))

@@ -7,6 +7,7 @@ from gapless.cli.tally import Tally
 from gapless.controller import (
     AnyEvent,
     BalanceUpdate,
+    CircuitChanged,
     ContinuityLost,
     GapFilled,
     GapFound,
@@ -46,9 +47,8 @@ def _words(event: AnyEvent) -> str:
             )
         case StreamRejected():
             return f"rejected  {event.channel}:{event.symbol} {event.code}: {event.message}"
-        case VenueNotice():
-            wait = "" if event.retry_after_s is None else f"; not asked for {event.retry_after_s:g} s"
-            return f"notice    {event.kind} {event.code}: {event.message}{wait}"
+        case VenueNotice() | CircuitChanged():
+            return _of_venue(event)
         case SnapshotRead():
             return f"snapshot  of {event.channel}, {event.rows} rows ({event.source})"
         case SnapshotMissed():
@@ -63,6 +63,15 @@ def _words(event: AnyEvent) -> str:
             return f"balance   {balance.asset} {balance.free:g} free, {balance.locked:g} locked"
         case MarketData():
             return f"data      {event.channel}:{event.symbol} {event.sequence_id} {event.price:g} {event.source}"
+
+
+def _of_venue(event: VenueNotice | CircuitChanged) -> str:
+    if isinstance(event, VenueNotice):
+        wait = "" if event.retry_after_s is None else f"; not asked for {event.retry_after_s:g} s"
+        return f"notice    {event.kind} {event.code}: {event.message}{wait}"
+    if event.circuit == "closed":
+        return f"circuit   closed: {event.host} answers again"
+    return f"circuit   open: {event.host} failed {event.failures} times in a row; probed in {event.probe_in_s:g} s"
 
 
 _HAPPENED: Final[dict[type, str]] = {GapFound: "gap", GapFilled: "filled", ContinuityLost: "LOST"}

@@ -8,6 +8,7 @@ from gapless.controller import (
     AnyEvent,
     Balance,
     BalanceUpdate,
+    CircuitChanged,
     ContinuityLost,
     GapFilled,
     GapFound,
@@ -101,6 +102,14 @@ SPELLED_OUT: list[tuple[AnyEvent, str]] = [
     (
         SnapshotMissed(channel="orders", symbol="*", reason="HTTP 503", at=0.0),
         "missed    the snapshot of orders (HTTP 503)",
+    ),
+    (
+        CircuitChanged(circuit="open", host="127.0.0.1:8081", failures=5, probe_in_s=5.0, at=0.0),
+        "circuit   open: 127.0.0.1:8081 failed 5 times in a row; probed in 5 s",
+    ),
+    (
+        CircuitChanged(circuit="closed", host="127.0.0.1:8081", failures=0, probe_in_s=None, at=0.0),
+        "circuit   closed: 127.0.0.1:8081 answers again",
     ),
     (
         ReconnectGaveUp(attempts=10, reason="refused", at=0.0),

@@ -3,6 +3,7 @@
 import pytest
 
 from gapless.controller import (
+    CircuitChanged,
     ContinuityLost,
     GapFilled,
     GapFound,
@@ -136,12 +137,16 @@ def test_refusals_snapshots_giving_up_and_faults_are_on_it() -> None:
     chronicle.enter(snapshot_read(1, "orders", 5, 3), 2)
     chronicle.enter(SnapshotMissed(channel="balance", symbol="*", reason="HTTP 500", at=BEGAN), 3)
     chronicle.enter(ReconnectGaveUp(attempts=10, reason="refused", at=BEGAN), 4)
+    chronicle.enter(CircuitChanged(circuit="open", host="h", failures=5, probe_in_s=5.0, at=BEGAN), 4)
+    chronicle.enter(CircuitChanged(circuit="closed", host="h", failures=0, probe_in_s=None, at=BEGAN), 4)
     chronicle.fault(BEGAN + 2, "go silent", 5)
     assert [(item.kind, item.text) for item in chronicle.items_newer_than(0)] == [
         ("rejected", "rejected: unknown_symbol no such"),
         ("snapshot", "snapshot: 3 rows"),
         ("snapshot", "snapshot missed: HTTP 500"),
         ("gave_up", "gave up after 10 attempts: refused"),
+        ("rest_failed", "circuit open: h is left alone after 5 failures"),
+        ("rest", "circuit closed: h is asked again"),
         ("fault", "go silent"),
     ]
     assert all(item.ended_at is not None for item in chronicle.items_newer_than(0))

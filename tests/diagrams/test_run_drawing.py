@@ -91,6 +91,7 @@ def test_the_png_is_one_of_readable_size(eventful: Run, tmp_path: Path) -> None:
         [line("StreamRejected", 0, code="unknown_symbol", message="")],
         [line("Fault", 0, text="nothing else")],
         [line("RestRequest", 0, path="/", status=None)],
+        [line("CircuitChanged", 0, circuit="open")],
         [line("ReconnectGaveUp", 0, attempts=10, reason="refused")],
         [data(0, 1), data(9e6, 2)],
         [data(-1_767_225_600.0, 1), data(9e10, 2)],

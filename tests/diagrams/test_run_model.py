@@ -78,6 +78,18 @@ def test_each_attempt_begins_where_it_was_dialled() -> None:
     assert [each - START_S for each in run.gave_up_at] == [9]
 
 
+def test_the_circuit_is_open_from_one_line_to_another_or_to_the_end() -> None:
+    run = run_of(
+        line("CircuitChanged", 1, circuit="closed"),
+        line("CircuitChanged", 2, circuit="open"),
+        line("CircuitChanged", 7, circuit="closed"),
+        line("CircuitChanged", 8, circuit="open"),
+        data(9, 1),
+    )
+
+    assert [(start - START_S, end - START_S) for start, end in run.circuit_open] == [(2, 7), (8, 9)]
+
+
 def test_a_gap_that_fills_in_parts_is_as_many_holes() -> None:
     run = run_of(
         gap("GapFound", 1, 10, 19),

@@ -9,6 +9,9 @@ import msgspec
 
 from gapless.controller import StreamCursor
 
+_MARKET = "SELECT id FROM series WHERE id NOT IN (SELECT series FROM account)"
+"""What orders and balances are, snapshots tell."""
+
 
 class Series:
     """One count of ids of one stream, as the file has it."""
@@ -64,16 +67,18 @@ class Series:
 
 
 def series_of(path: Path) -> list[Series]:
-    """Every series of a file; none where nobody came to make one yet."""
-    with closing(sqlite3.connect(path)) as connection:
+    """Every series of market data of a file; none where nobody came to make one yet."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN")  # all of it at one moment: the recorder may be at work
         if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             return []
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        return [Series(connection, number) for (number,) in connection.execute("SELECT id FROM series").fetchall()]
+        return [Series(connection, number) for (number,) in connection.execute(_MARKET).fetchall()]
 
 
 def assert_sound(path: Path) -> list[Series]:
     """Nothing is missing without a word, nothing is there twice, and the cursor is where the data ends."""
     found = series_of(path)
-    assert [complaint for each in found for complaint in each.complaints()] == []
+    complaints = [complaint for each in found for complaint in each.complaints()]
+    assert not complaints, complaints
     return found

@@ -197,7 +197,7 @@ class DeribitConversation(Conversation):
             with trio.move_on_after(interval_s):
                 await changed.wait()
                 continue
-            if self._is_asked and not self._is_muted():
+            if self._is_asked:
                 self._session.cut(f"no public/test within {interval_s:g} s")
                 return
             self._is_asked = not self._is_muted()

@@ -62,7 +62,11 @@ def venue(*, rate_per_s: float = 0.0, failures: FailuresConfig | None = None) ->
 
     async def main() -> None:
         config = SimulatorConfig(
-            symbols=("BTC/USD", "ETH/USD"), rate_per_s=rate_per_s, failures=failures or FailuresConfig()
+            symbols=("BTC/USD", "ETH/USD"),
+            rate_per_s=rate_per_s,
+            failures=failures or FailuresConfig(),
+            # A client that hangs up before the handshake is noticed only then.
+            handshake_timeout_s=1.0,
         )
         exchange = ExchangeSimulator(config)
         with scope:

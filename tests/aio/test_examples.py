@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -103,10 +103,9 @@ async def told(url: str, count: int) -> list[int]:
     async with (
         client_of(url) as client,
         client.stream("GET", "/events") as reply,
-        aclosing(reply.aiter_lines()) as lines,
     ):
         assert reply.headers["content-type"].startswith("text/event-stream")
-        async for line in lines:
+        async for line in reply.aiter_lines():
             if line.startswith("data: "):
                 event = json.loads(line.removeprefix("data: "))
                 if "price" in event:

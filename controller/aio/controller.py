@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 
+from msgspec.structs import replace
+
 from gapless.controller.aio.feed import Parts
 from gapless.controller.controller import REQUESTED, ConnectionController
 from gapless.controller.cursor import Cursor
@@ -10,6 +12,8 @@ from gapless.controller.delivery import Batches, Events
 from gapless.controller.errors import ConfigurationError
 from gapless.controller.events import AnyEvent, StateChanged
 from gapless.controller.exchange import HistoryRow, SequenceRule
+from gapless.controller.metrics.histogram import Histograms
+from gapless.controller.metrics.snapshot import Metrics
 from gapless.controller.price_history import Moment
 from gapless.controller.rest import RestStats
 from gapless.controller.stats import FeedStats
@@ -154,6 +158,20 @@ class AsyncioController:
         return await self._crossing.call(partial(self._inner.price_history, symbol, start, end, limit, channel=channel))
 
     # -- figures ------------------------------------------------------------------------------------------------------
+
+    def metrics(self) -> Metrics:
+        """All figures of now in one frozen snapshot; from any thread. What is on its way to the app counts as held.
+
+        Raises:
+            RuntimeError: the controller has ended.
+        """
+        metrics = self._crossing.ask(self._inner.metrics)
+        return replace(metrics, data=replace(metrics.data, held=metrics.data.held + len(self._held)))
+
+    @property
+    def histograms(self) -> Histograms:
+        """Where durations are recorded; a listener there is told each of them, in the controllers' thread."""
+        return self._inner.histograms
 
     @property
     def stats(self) -> FeedStats:

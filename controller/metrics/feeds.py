@@ -33,14 +33,22 @@ class Measured(Protocol):
 
 
 class Reader:
-    """Reads one controller, from its own thread or from another one."""
+    """Reads one controller, from its own thread or from another one.
+
+    One that was joined outside of any trio run is an asyncio app's, which can be asked from any thread by itself.
+    """
 
     def __init__(self, controller: Measured) -> None:
         self._controller = controller
-        self._home = trio.lowlevel.current_trio_token()
+        self._home = trio.lowlevel.current_trio_token() if trio.lowlevel.in_trio_run() else None
 
     def read(self) -> Metrics | None:
         """A snapshot of now; None: the controller's thread does not answer."""
+        if self._home is None:
+            try:
+                return self._controller.metrics()
+            except RuntimeError:
+                return None  # It has ended.
         if trio.lowlevel.in_trio_run() and trio.lowlevel.current_trio_token() is self._home:
             return self._controller.metrics()
         answer: Future[Metrics] = Future()

@@ -263,3 +263,30 @@ def test_two_consumers_are_refused() -> None:
 
     with venue() as v:
         run(main)
+
+
+def test_its_metrics_are_exported() -> None:
+    """Scraped from another thread, and from the loop's own; a feed that has ended is left out."""
+    prometheus_client = pytest.importorskip("prometheus_client", reason="the extra `prometheus` is not installed")
+    from gapless.controller.metrics.prometheus import PrometheusExporter  # noqa: PLC0415  # needs the extra
+
+    registry = prometheus_client.CollectorRegistry()
+    exporter = PrometheusExporter(registry=registry)
+
+    def exported() -> str:
+        text: str = prometheus_client.generate_latest(registry).decode()
+        return text
+
+    async def main() -> None:
+        async with subscribed(v) as controller:
+            v.publish(7)
+            await data(controller.__anext__, 7)
+            with exporter.feed(controller, "aio"):
+                assert controller.metrics().data.live == 7
+                assert 'feed="aio"' in exported()
+                assert 'feed="aio"' in await asyncio.to_thread(exported)
+        with exporter.feed(controller, "over"):
+            assert 'feed="over"' not in exported()
+
+    with venue() as v:
+        run(main)

@@ -54,6 +54,8 @@ class Meter:
         self.on_done: Callable[[], object] = lambda: None
         """Called when all has come: how a contender's loop is ended from a callback."""
         self.notes: dict[str, Any] = {}
+        self.more: dict[str, float] = {}
+        """Figures of a contender's own."""
         self._ages = array("d")
         self._marks: list[tuple[int, float, float]] = []
         self.timed = task.timed
@@ -86,6 +88,7 @@ class Meter:
             "p50_us": ages[len(ages) // 2] if ages else None,
             "p99_us": ages[len(ages) * 99 // 100] if ages else None,
             "rss_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+            **self.more,
             **({"notes": self.notes} if self.notes else {}),
         }
 

@@ -4,6 +4,7 @@ import ast
 import asyncio
 import inspect
 import json
+import re
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,7 +20,9 @@ from gapless.controller import State
 from tests.aio.kit import PATIENCE_S, run, until, until_no_thread, venue
 
 uvicorn = pytest.importorskip("uvicorn", reason="the extra `fastapi` is not installed")
-EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLES = ROOT / "examples"
+GUIDE = ROOT / "docs" / "asyncio.md"
 
 
 def example(name: str) -> ModuleType:
@@ -31,8 +34,24 @@ def example(name: str) -> ModuleType:
     return module
 
 
-def test_the_asyncio_app_prints_the_feed(capsys: pytest.CaptureFixture[str]) -> None:
-    main: Callable[[str, str], Awaitable[None]] = example("asyncio_app").main
+Main = Callable[[str, str], Awaitable[None]]
+
+
+def main_of_the_guide() -> Main:
+    (block,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    namespace: dict[str, Main] = {"__name__": "guide"}  # type: ignore[dict-item]
+    exec(compile(block, "docs/asyncio.md", "exec"), namespace)  # noqa: S102  # our own guide
+    return namespace["main"]
+
+
+def main_of_the_example() -> Main:
+    main: Main = example("asyncio_app").main
+    return main
+
+
+@pytest.mark.parametrize("load", [main_of_the_guide, main_of_the_example])
+def test_the_asyncio_app_prints_the_feed(load: Callable[[], Main], capsys: pytest.CaptureFixture[str]) -> None:
+    main = load()
     lines: list[str] = []
 
     async def watch() -> None:
@@ -135,3 +154,8 @@ def test_the_fastapi_app_streams_one_feed_to_all_browsers(monkeypatch: pytest.Mo
             asyncio.run(asyncio.wait_for(browse(), PATIENCE_S))
             assert len(v.do(lambda: list(v.exchange.handshakes))) == 1
     until_no_thread()
+
+
+def test_links_of_the_guide_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", GUIDE.read_text()):
+        assert (GUIDE.parent / target).exists(), target

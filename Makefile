@@ -36,7 +36,7 @@ demo: $(STAMP)  ## watch a feed go silent, fall back to REST, reconnect and come
 test: $(STAMP)  ## the test suite, on every processor
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
-torture: $(STAMP)  ## a hundred worlds in which everything goes wrong, every planted bug, the same bytes twice, the exhaustive search, fifty kills
+torture: $(STAMP)  ## a hundred worlds in which everything goes wrong, every planted bug, the exhaustive search, fifty kills
 	$(BIN)/python -m pytest -q -m torture -n auto --dist worksteal tests/torture tests/exhaustive tests/store
 
 prove: $(STAMP)  ## the full sizes, for hours: thousands of worlds, every planted bug searched for in a hundred, a page open for long
@@ -70,7 +70,8 @@ packaging: $(STAMP)  ## the wheel holds every package, and works outside the che
 	$(BIN)/python -m pytest -q -m packaging tests/test_packaging.py
 
 # In one run: what computes fills the gaps of what waits. Left to `make torture`, for the ten minutes that a check may take:
-# the search of whole worlds, the same bytes in another process, fifty kills of a recorder. A thousand real controllers take longer than all the rest.
+# the search of whole worlds, the same bytes in another process, fifty kills of a recorder. A thousand
+# real controllers take longer than all the rest.
 whole: $(STAMP)  ## test, browser and most of torture in one run
 	$(BIN)/python -m pytest -q -rs -m 'not packaging' -n $(WORKERS) --dist worksteal \
 		--deselect tests/exhaustive/test_whole.py --deselect tests/torture/test_determinism.py \

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import inf
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -106,4 +106,5 @@ def _written(output: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise OneLineError(f"cannot write {output}: {error.strerror}") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()

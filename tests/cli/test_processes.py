@@ -29,9 +29,9 @@ Process = subprocess.Popen[bytes]
 
 
 @contextmanager
-def started(*arguments: str, stdout: int = subprocess.PIPE) -> Iterator[Process]:
+def started(*arguments: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE) -> Iterator[Process]:
     """A running command; killed in the end if it is still there."""
-    with subprocess.Popen([*GAPLESS, *arguments], stdout=stdout, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen([*GAPLESS, *arguments], stdout=stdout, stderr=stderr) as process:
         # Whoever waits for a line of a process that hangs gets an end of file instead.
         end = Timer(PATIENCE_S, process.kill)
         end.start()

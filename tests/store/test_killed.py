@@ -1,7 +1,9 @@
 """``kill -9`` of a recorder at random moments: whatever it was doing, the file is whole and the next one goes on."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -53,17 +55,44 @@ def recorder(at_ws: str, at_rest: str, path: Path, *more: str) -> tuple[str, ...
     return (*GAPLESS, "record", *urls, *streams, *quick, "--db", str(path), *more)
 
 
-def moments(count: int, seed: int) -> Iterator[float]:
-    """Seconds that a recorder lives: from its first imports to a feed that flows."""
+def moments(count: int, seed: int) -> Iterator[tuple[bool, float]]:
+    """When to kill: so many seconds after it began, or (mostly) after it wrote for the first time."""
     random = Random(seed)
-    for _ in range(count):
-        yield random.choice((random.uniform(0.3, 1.5), random.uniform(1.0, 4.0)))
+    for number in range(count):
+        writes = number % 5 != 4
+        yield writes, random.uniform(0.0, 2.0)
+
+
+def batches(path: Path) -> int:
+    """How many transactions the last run has made."""
+    if not path.exists() or path.stat().st_size == 0:
+        return 0
+    with closing(sqlite3.connect(path)) as connection:
+        if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            return 0
+        row: tuple[int] | None = connection.execute("SELECT batches FROM runs ORDER BY id DESC").fetchone()
+        return row[0] if row else 0
+
+
+def runs(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM runs").fetchone()
+        return int(count)
+
+
+async def until_it_writes(path: Path, runs_before: int) -> None:
+    with trio.fail_after(PATIENCE_S):
+        while not batches(path) or runs(path) == runs_before:  # noqa: ASYNC110 (another process writes)
+            await trio.sleep(0.05)
 
 
 async def killed_again_and_again(config: Path, path: Path, count: int, seed: int) -> None:
     async with exchange_process("--config", str(config)) as (_exchange, at):
-        for lives_s in moments(count, seed):
+        for writes, lives_s in moments(count, seed):
+            runs_before = runs(path) if batches(path) else 0
             async with started(*recorder(at.ws_url, at.rest_url, path)) as process:
+                if writes:
+                    await until_it_writes(path, runs_before)
                 await trio.sleep(lives_s)
                 process.kill()
                 await process.wait()

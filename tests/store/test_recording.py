@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from gapless.controller import State, Stream, open_controller
 from gapless.controller.store import (
+    Recording,
     StoreLostError,
     StoreTroubleError,
     load_cursor,
@@ -159,12 +160,14 @@ async def test_what_does_not_get_into_a_locked_file_is_said_and_fetched_again(
     autojump_clock: MockClock, path: Path
 ) -> None:
     async with world(rate_per_s=10) as w:
+        recording: Recording | None = None
         with ExitStack() as stack, trio.move_on_after(20) as scope:
             async with recorded(w, path) as (recording, _controller):
                 await trio.sleep(5)
                 stack.enter_context(locked(path))
                 await trio.sleep(5)
         assert scope.cancelled_caught
+        assert recording is not None
         assert recording.unwritten > 40
         assert max(only(path).ids) < 60
         async with recorded(w, path):

@@ -1,0 +1,165 @@
+"""What is written, what is refused, and that a batch is in the file whole or not at all."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gapless.controller import Cursor, StreamCursor
+from gapless.controller.store import StoreFormatError, StoreLostError, StoreTroubleError, load_cursor
+from gapless.controller.store.database import opened
+from gapless.controller.store.reading import reading
+from tests.store.events import at, datum, lost, query, reset, trade, write
+
+COUNT = "SELECT count(*) FROM data"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "feed.db"
+
+
+def test_data_is_kept_to_the_last_digit(path: Path) -> None:
+    write(path, ([datum(1), trade(5, price_text="12345678901234567.10")], at(2)))
+    assert query(path, "SELECT channel, symbol, sequence_id, epoch, source, price, volume_24h FROM market_data") == [
+        ("ticker", "A", 1, "e-1", "LIVE", 0.1, 1e300),
+        ("trade", "A", 5, "e-1", "BACKFILL", 12345678901234567.10, None),
+    ]
+    assert query(path, "SELECT price_text, amount_text, side, trade_id FROM market_data WHERE amount > 0") == [
+        ("12345678901234567.10", "3.000", "buy", "t-7")
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 63, 64, 65, 200])
+def test_every_row_of_a_batch_is_written(path: Path, count: int) -> None:
+    write(path, ([datum(number) for number in range(1, count + 1)], at(count + 1)))
+    assert query(path, "SELECT sequence_id FROM data ORDER BY id") == [(number,) for number in range(1, count + 1)]
+
+
+def test_the_same_again_changes_nothing(path: Path) -> None:
+    write(path, ([datum(1), datum(2)], at(3)))
+    write(path, ([datum(2, at=9.0), datum(3)], at(4)))
+    assert query(path, "SELECT sequence_id, received_at FROM data") == [(1, 0.0), (2, 0.0), (3, 0.0)]
+
+
+def test_a_batch_whose_rows_are_given_again_is_written_once(path: Path) -> None:
+    """The disk took the commit and could not say so."""
+    with opened(path, sync="full", venue=None, started_at=0.0) as database:
+        database.begin([("ticker", "A", "contiguous")], set())
+        rows = database.rows([datum(1), lost(2, 2)], at(3))
+        database.write(rows, 0.0)
+    with opened(path, sync="full", venue=None, started_at=0.0) as database:
+        database.begin([("ticker", "A", "contiguous")], set())
+        rows = database.rows([datum(3), lost(4, 4)], at(5))
+        with closing(sqlite3.connect(path)) as other, other:
+            # As the interrupted attempt would have left it.
+            other.execute("UPDATE runs SET batches = 1 WHERE id = 2")
+        database.write(rows, 0.0)
+    assert query(path, COUNT) == [(1,)]
+
+
+def test_a_lock_leaves_the_batch_to_be_tried_again(path: Path) -> None:
+    with opened(path, sync="normal", venue=None, started_at=0.0) as database:
+        database.begin([("ticker", "A", "contiguous")], set())
+        rows = database.rows([datum(1), reset("e-1", "e-2"), datum(1, epoch="e-2")], at(2, epoch="e-2"))
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreTroubleError, match="another program holds a lock"):
+                database.write(rows, 0.0)
+        assert query(path, COUNT) == [(0,)]
+        assert query(path, "SELECT count(*) FROM series") == [(0,)]
+        database.write(rows, 0.0)
+    assert query(path, "SELECT epoch, sequence_id FROM market_data") == [("e-1", 1), ("e-2", 1)]
+
+
+def test_the_cursor_is_what_was_stored(path: Path) -> None:
+    assert load_cursor(path) is None
+    position = at(9, holes=[(3, 4)])
+    write(path, ([datum(1)], position))
+    assert load_cursor(path) == position
+    assert query(path, "SELECT epoch FROM series WHERE id = (SELECT series FROM cursors)") == [("e-1",)]
+
+
+def test_a_stream_that_is_wanted_no_more_has_no_cursor(path: Path) -> None:
+    both = Cursor(
+        streams=[*at(2).streams, StreamCursor(channel="ticker", symbol="B", epoch="e-1", next_id=5)], epoch="e-1"
+    )
+    write(path, ([datum(1)], both), ([datum(2)], at(3)))
+    assert load_cursor(path) == at(3)
+
+
+def test_a_stream_that_rests_keeps_its_cursor(path: Path) -> None:
+    write(path, ([datum(1)], at(2)))
+    write(path, ([datum(7, symbol="B")], Cursor(streams=[], epoch="e-1")))
+    assert load_cursor(path) == at(2)
+
+
+def test_without_epochs_ids_that_count_anew_are_no_repeats(path: Path) -> None:
+    write(path, ([datum(1, epoch=None), reset(None, None), datum(1, epoch=None)], at(2, epoch=None)))
+    assert query(path, "SELECT part, from_first, sequence_id FROM data JOIN series ON series.id = series") == [
+        (1, 0, 1),
+        (2, 1, 1),
+    ]
+    write(path, ([datum(1, epoch=None), datum(2, epoch=None)], at(3, epoch=None)))
+    assert query(path, COUNT) == [(3,)], "the run that goes on knows its series"
+
+
+def test_ids_that_tell_nothing_may_come_twice(path: Path) -> None:
+    write(path, ([datum(7), datum(7)], at(None)), rule="unsequenced")
+    assert query(path, "SELECT sequence_id FROM market_data") == [(7,), (7,)]
+
+
+def test_a_file_of_another_venue_is_refused(path: Path) -> None:
+    write(path)
+    with pytest.raises(StoreFormatError, match="a recording of reference, not of kraken: each venue needs a file"):
+        opened(path, sync="normal", venue="kraken", started_at=0.0).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("version", "advice"),
+    [(2, "a newer gapless has written it: update gapless"), (0, "export it with the gapless that wrote it")],
+)
+def test_a_file_of_another_schema_is_refused_and_left_alone(path: Path, version: int, advice: str) -> None:
+    write(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (version,))
+    before = path.read_bytes()
+    for use in (lambda: opened(path, sync="normal", venue=None, started_at=0.0), lambda: reading(path)):
+        with pytest.raises(StoreFormatError, match=advice), use():
+            pass
+    with pytest.raises(StoreFormatError, match=advice):
+        load_cursor(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_of_something_else_is_refused_and_left_alone(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE mine (a)")
+    before = path.read_bytes()
+    for use in (lambda: opened(path, sync="normal", venue=None, started_at=0.0), lambda: reading(path)):
+        with pytest.raises(StoreFormatError, match="no recording of gapless"), use():
+            pass
+    assert path.read_bytes() == before
+
+
+def test_what_is_no_database_is_refused(path: Path) -> None:
+    path.write_text("a diary, much longer than the header of a database would be: " * 20)
+    with pytest.raises(StoreFormatError, match="expected a SQLite file"), reading(path):
+        pass
+
+
+def test_a_damaged_file_is_lost(path: Path) -> None:
+    write(path, ([datum(number) for number in range(1, 2_000)], at(2_000)))
+    content = bytearray(path.read_bytes())
+    content[8_192:40_960] = b"\xff" * (40_960 - 8_192)
+    path.write_bytes(content)
+    with pytest.raises(StoreLostError, match="is damaged"), reading(path) as connection:
+        connection.execute("SELECT sum(price) FROM data").fetchall()
+
+
+def test_a_missing_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StoreTroubleError, match="cannot make"):
+        opened(tmp_path / "no" / "feed.db", sync="normal", venue=None, started_at=0.0).__enter__()
+    with pytest.raises(StoreTroubleError, match="there is no such file"), reading(tmp_path / "feed.db"):
+        pass

@@ -204,6 +204,18 @@ class Collector:
         self._miss(subscription, failure)
         return True
 
+    def poll_weight(self, subscription: Subscription) -> int:
+        """What one poll costs of the budget."""
+        if subscription.is_account:
+            return self._exchange.weight(self._exchange.snapshot_request(subscription.stream))
+        query = HistoryQuery(
+            stream=subscription.stream,
+            limit=self._page_rows,
+            start_seq=subscription.ledger.next_id,
+            since=self._books.last_before(subscription),
+        )
+        return self._exchange.weight(self._exchange.history_request(query))
+
     async def _snapshot(self, subscription: Subscription) -> Snapshot:
         request = self._exchange.snapshot_request(subscription.stream)
         reply = await self._fetch(request, Priority.SNAPSHOT)

@@ -34,6 +34,7 @@ from gapless.controller.events import AnyEvent, CircuitWord, NoticeKind, Reconne
 from gapless.controller.exchange import Exchange, HistoryPage, HistoryQuery, HistoryRow, ReplyReading, SequenceRule
 from gapless.controller.fast_path import FastPath
 from gapless.controller.feed import LiveFeed
+from gapless.controller.fetch_pace import pace_of
 from gapless.controller.groups import reraise, unwrapped
 from gapless.controller.heartbeat import HeartbeatManager
 from gapless.controller.metrics.histogram import Histograms
@@ -118,6 +119,7 @@ class ConnectionController:
             limiter=limiter,
             timeout_s=config.rest_timeout,
             reply_size_max=config.reply_size_max,
+            compressed=config.rest_compression,
             max_retries=config.max_retries,
             read=exchange.read_reply,
             on_notice=self._limits_told,
@@ -154,6 +156,7 @@ class ConnectionController:
                 on_health_change,
                 self._histograms.round_trip.record,
             ),
+            pace=pace_of(config),
             quiet=QuietMarket(window_s=config.ws_idle_timeout, window_max_s=config.heartbeat_interval),
             rotation=Rotation(config.rotate_after),
             stream_watch=StreamWatch(config),

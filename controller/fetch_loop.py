@@ -51,6 +51,7 @@ async def _joins_the_line() -> None:
 
 async def _collect(runtime: "Runtime", subscription: "Subscription") -> None:
     """Open gaps first, so that they are not evicted meanwhile, then what lies beyond the cursor."""
+    _look(runtime, subscription)
     while not subscription.ended:
         started_at = trio.current_time()
         await runtime.collector.fill(subscription)
@@ -58,7 +59,21 @@ async def _collect(runtime: "Runtime", subscription: "Subscription") -> None:
         waits_for_epoch = subscription.is_account and runtime.books.epoch is None and runtime.link.generation == 1
         if not waits_for_epoch and (subscription.is_account or not runtime.verifying):
             await runtime.collector.poll(subscription, Priority.POLL)
-        await trio.sleep_until(started_at + runtime.config.rest_fetch_interval)
+        _look(runtime, subscription)
+        interval_s = runtime.config.rest_fetch_interval
+        if runtime.pace is not None:
+            interval_s = runtime.pace.interval_s(subscription)
+        await trio.sleep_until(started_at + interval_s)
+    if runtime.pace is not None:
+        runtime.pace.forget(subscription)
+
+
+def _look(runtime: "Runtime", subscription: "Subscription") -> None:
+    """Where the pace goes with the rate: see how far the stream has come."""
+    if runtime.pace is not None:
+        count = None if subscription.is_account else subscription.live_count + subscription.rest_count
+        weight = runtime.collector.poll_weight(subscription)
+        runtime.pace.look(subscription, count=count, weight=weight, now=trio.current_time())
 
 
 async def _testify(runtime: "Runtime", nursery: trio.Nursery) -> None:

@@ -9,6 +9,7 @@ import trio
 from loguru import logger
 from msgspec import structs
 
+from gapless.controller.bodies import ACCEPTED, decompressed
 from gapless.controller.errors import RequestFailedError
 from gapless.controller.events import NoticeKind
 from gapless.controller.exchange import Outcome, ReplyReading, RestReply
@@ -46,7 +47,8 @@ class RestClient:
         limiter: the host's limiter.
         timeout_s: deadline of one request, whole reply included. httpx's own time-outs bound single reads only: a
             server that sends one byte a second would never run into them.
-        reply_size_max: bytes of a reply, after decompression.
+        reply_size_max: bytes of a reply, before and after decompression.
+        compressed: whether to say that compressed replies are welcome; those that come are understood anyway.
         max_retries: how often one request is sent again.
         read: what a reply is good for; the venue's adapter knows.
         on_notice: told what the venue says about its limits and its condition.
@@ -60,6 +62,7 @@ class RestClient:
         limiter: RestRateLimiter,
         timeout_s: float,
         reply_size_max: int,
+        compressed: bool,
         max_retries: int,
         read: Callable[[RestReply], ReplyReading],
         on_notice: OnNotice,
@@ -72,6 +75,7 @@ class RestClient:
         self._limiter = limiter
         self._timeout_s = timeout_s
         self._reply_size_max = reply_size_max
+        self._compressed = compressed
         self._max_retries = max_retries
         self.stats = RestStats()
         self.charge: Callable[[int], None] | None = None
@@ -89,6 +93,7 @@ class RestClient:
             limiter=self._limiter,
             timeout_s=self._timeout_s,
             reply_size_max=self._reply_size_max,
+            compressed=self._compressed,
             max_retries=0,
             read=self._read,
             on_notice=self._on_notice,
@@ -169,25 +174,36 @@ class RestClient:
         return reply
 
     async def _exchange(self, request: httpx.Request) -> RestReply:
+        if self._compressed:
+            request.headers.setdefault("accept-encoding", ACCEPTED)
         response = await self._http.send(request, stream=True)
         try:
-            body = bytearray()
+            raw = bytearray()
             # Cancelled rather than left: httpx's generators must end by themselves, or they are collected half-way.
             with trio.CancelScope() as reading:
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > self._reply_size_max:
+                async for chunk in response.aiter_raw():
+                    raw += chunk
+                    if len(raw) > self._reply_size_max:
                         reading.cancel()
-            if len(body) > self._reply_size_max:
-                raise RequestFailedError(f"{request.url.path}: the reply is larger than {self._reply_size_max} bytes")
         finally:
             # The connection goes back to the pool, or is closed where the reply was not read to its end.
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
                 await response.aclose()
             self.stats.bytes_received += response.num_bytes_downloaded
         headers = {name.lower(): value for name, value in response.headers.items()}
+        body = self._body(request.url.path, bytes(raw), response.headers.get("content-encoding", ""))
+        return RestReply(status=response.status_code, headers=headers, body=body)
+
+    def _body(self, path: str, raw: bytes, encoding: str) -> bytes:
+        size_max = self._reply_size_max
+        try:
+            body = raw if len(raw) > size_max else decompressed(raw, encoding, size_max)
+        except ValueError as error:
+            raise RequestFailedError(f"{path}: the reply cannot be decompressed: {error}") from None
+        if len(body) > size_max:
+            raise RequestFailedError(f"{path}: the reply is larger than {size_max} bytes")
         self.stats.bytes_read += len(body)
-        return RestReply(status=response.status_code, headers=headers, body=bytes(body))
+        return body
 
     def _count(self, status: int) -> None:
         if status == _OK:

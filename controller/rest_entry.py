@@ -125,6 +125,7 @@ def _enter_rows(books: Books, subscription: Subscription, answer: Answer) -> int
             else:
                 filled.append((number, number))
         books.stats.count_row(answer.source)
+        subscription.rest_count += 1
         books.deliver(subscription, row, answer.source, answer.received_at)
     books.filled(subscription, filled, "rest")
     books.trim(subscription)

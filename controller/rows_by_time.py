@@ -29,6 +29,7 @@ def enter_rows_by_time(books: Books, subscription: Subscription, answer: Answer)
         if books.delivery.room <= 0:
             return Entry.FULL
         books.stats.count_row(answer.source)
+        subscription.rest_count += 1
         books.deliver(subscription, row, answer.source, answer.received_at)
     if not subscription.live_seen and not subscription.rest_caught_up:
         # No mark tells what was issued before the subscription: whatever REST tells until it has caught up.

@@ -14,6 +14,7 @@ from gapless.controller.errors import LinkError
 from gapless.controller.exchange import Exchange
 from gapless.controller.fast_path import FastPath
 from gapless.controller.feed import LiveFeed
+from gapless.controller.fetch_pace import FetchPace
 from gapless.controller.heartbeat import HeartbeatManager
 from gapless.controller.outbox import Outbox
 from gapless.controller.rotation import Rotation
@@ -72,6 +73,8 @@ class Runtime:
     collector: Collector
     backoff: ReconnectBackoff
     heartbeat: HeartbeatManager
+    pace: FetchPace | None
+    """None: every stream is polled at the same interval."""
     quiet: QuietMarket
     rotation: Rotation
     stream_watch: StreamWatch

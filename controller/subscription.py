@@ -81,6 +81,8 @@ class Subscription:
     """Monotonic seconds of the last live datum."""
     live_count: int = 0
     """Live data so far, of any generation."""
+    rest_count: int = 0
+    """Data that REST brought so far."""
     last_live_timestamp: str = ""
     """The venue's time of the last live datum, or by time of something newer that the socket need not show."""
     by_time: bool = False

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 import msgspec
 from msgspec import Meta
 
+from gapless.simulator.compression import COMPRESSORS, Compression
 from gapless.simulator.failure_modes import FailuresConfig
 from gapless.simulator.messages import ACCOUNT_CHANNELS, ACCOUNT_SYMBOL
 from gapless.simulator.settings import Positive, Settings, SettingsError, Timeout, decoded
@@ -34,6 +35,8 @@ class ServingConfig(Settings, frozen=True, kw_only=True):
     """Messages waiting for one client; when it is full the client is too slow and is cut off, as real venues do."""
     send_timeout_s: Timeout = 30.0
     """How long one client may take nothing before it is cut off."""
+    compression: Compression = "off"
+    """Of REST replies, for clients that accept it; ``zstd`` needs the package ``zstandard``."""
     handshake_timeout_s: Timeout = 10.0
     """How long a client may take for its side of the WebSocket handshake."""
 
@@ -57,6 +60,8 @@ class ServingConfig(Settings, frozen=True, kw_only=True):
     def check(self) -> None:
         """Refuse what a single field cannot tell."""
         self.check_names("symbols")
+        if self.compression not in {"off", *COMPRESSORS}:
+            raise self.not_allowed("compression", f"{', '.join(COMPRESSORS)} or off: zstandard is not installed")
         self.check_symbols(self.failures)
 
     def check_names(self, field: str) -> None:

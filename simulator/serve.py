@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import trio
 from loguru import logger
 
+from gapless.simulator.compression import compressing
 from gapless.simulator.http_server import HttpServer
 from gapless.simulator.rest_gate import RestGate
 from gapless.simulator.served import Served
@@ -36,7 +37,7 @@ async def serve_exchange(
         OSError: a port cannot be had, or ``host`` is not a name.
     """
     web_sockets = WebSocketServer(exchange)
-    rest = HttpServer(RestGate(exchange, exchange.rest_app()))
+    rest = HttpServer(RestGate(exchange, compressing(exchange.rest_app(), exchange.config.compression)))
     async with trio.open_nursery() as nursery:
         ws = _Port(exchange, web_sockets.handle, lambda: None)
         api = _Port(exchange, rest.handle, rest.drop_all)

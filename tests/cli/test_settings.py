@@ -24,6 +24,8 @@ OTHERS = {
     "transport": "wire",
     "rate_limit_proactive": "false",
     "reconciliation_enabled": "false",
+    "rest_compression": "false",
+    "rest_fetch_adaptive": "true",
 }
 """A value other than the default, where it is not a number."""
 

@@ -224,7 +224,7 @@ def _forget_what_tells_nothing(feed: LiveFeed, subscription: Subscription) -> No
     feed.first_data_at = None
     feed.last_data_at = subscription.last_data_at = 0.0
     # For the judge of a silence alone; in the model he may judge as he likes.
-    subscription.live_count = 0
+    subscription.live_count = subscription.rest_count = 0
     subscription.live_head = subscription.rest_head = None
     subscription.live_seen = subscription.rest_caught_up = False
     # Epochs tell a restart here, not times.

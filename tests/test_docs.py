@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from gapless.simulator import ExchangeSimulator, SimulatorConfig, serve_exchange
 from gapless.simulator.testkit import World
 from tests.kit import world
 
@@ -82,3 +83,14 @@ def test_links_lead_somewhere(document: str) -> None:
     for target in targets:
         if not target.startswith("http"):
             assert ((ROOT / document).parent / target).exists(), f"{document}: {target}"
+
+
+async def test_the_recording_of_the_guide_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In real time: its writer is a thread, for which a virtual clock does not wait."""
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "recording.md").read_text(), re.DOTALL)
+    namespace: dict[str, Callable[[str, str, str], Awaitable[None]]] = {}
+    exec(compile(example, "recording.md", "exec"), namespace)  # noqa: S102  # our own guide
+    async with serve_exchange(ExchangeSimulator(SimulatorConfig(rate_per_s=100.0))) as at:
+        with trio.move_on_after(1.5):
+            await namespace["main"](at.ws_url, at.rest_url, str(tmp_path / "feed.db"))
+    assert " written\n" in capsys.readouterr().out

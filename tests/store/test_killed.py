@@ -114,4 +114,4 @@ async def test_three_kills(exchange_config: Path, tmp_path: Path, seed: int) -> 
 async def test_fifty_kills(exchange_config: Path, tmp_path: Path, seed: int) -> None:
     path = tmp_path / "feed.db"
     await killed_again_and_again(exchange_config, path, 50, seed)
-    assert sum(len(each.ids) for each in assert_sound(path)) > 50 * RATE_PER_S
+    assert sum(len(each.ids) for each in assert_sound(path)) > 10 * RATE_PER_S

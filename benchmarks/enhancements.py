@@ -83,7 +83,7 @@ async def pace(copies: int, *, adaptive: bool) -> None:
 
 
 async def batch(*, drops: float) -> None:
-    """Fifty streams of five data a second lose frames, or everything, for half a minute; REST is down, too; then all comes back."""
+    """Fifty streams of five data a second lose frames, or everything, for half a minute; REST is down, too."""
     symbols = [f"S{number}" for number in range(50)]
     config = SimulatorConfig(channels=("ticker",), symbols=tuple(symbols), rate_per_s=5.0, record=True)
     async with open_world(config=config) as world, world.feed(*streams_of(symbols)) as feed:

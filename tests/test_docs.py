@@ -75,7 +75,7 @@ def test_the_outage_is_told_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "docs/protocol.md", "docs/testing.md", "docs/metrics.md", "CHANGELOG.md"]
+    "document", ["README.md", "docs/protocol.md", "docs/testing.md", "docs/metrics.md", "docs/rest.md", "CHANGELOG.md"]
 )
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text()

@@ -1,6 +1,7 @@
 """What it costs to be an asyncio app: gapless from asyncio beside gapless from trio, and beside asyncio's own clients.
 
-``python -m benchmarks.asyncio_consumer`` runs all of it in some minutes; ``--quick`` is a first look. One server, one
+``python -m benchmarks.asyncio_consumer`` runs all of it in a quarter of an hour; ``--quick`` is a first look, ``--own``
+leaves the peers out, ``--repeats N`` says how often (5). One server, one
 process per contender, taking turns, medians, as in ``python -m benchmarks``; peers whose environment is missing are
 named. At the end it says whether what :mod:`gapless.controller.aio` promises holds, and exits 1 where it does not:
 
@@ -9,6 +10,7 @@ named. At the end it says whether what :mod:`gapless.controller.aio` promises ho
 * at 1,000 lone messages/s the 99th percentile of latency is at most 1 ms above that of a trio app.
 """
 
+import argparse
 import os
 import sys
 from typing import Any, Final
@@ -38,7 +40,7 @@ def _asyncio(transport: str, consume: str, how: str = "thread", *, free: bool = 
     return Contender(name=name, module="gapless_aio", options=options)
 
 
-def _contenders(transport: str) -> list[Contender]:
+def _contenders(transport: str, *, peers: bool) -> list[Contender]:
     own = [
         _trio(transport, "batches"),
         _asyncio(transport, "batches"),
@@ -47,7 +49,7 @@ def _contenders(transport: str) -> list[Contender]:
         _trio(transport, "events"),
         _asyncio(transport, "events"),
     ]
-    return own + [each for each in CONTENDERS if each.name in _PEERS]
+    return own + [each for each in CONTENDERS if peers and each.name in _PEERS]
 
 
 FLAT_OUT: Final = Scenario(name="flat-out", about="190-byte messages as fast as they are taken, trio-websocket")
@@ -110,15 +112,22 @@ def _broken(tables: dict[str, Table]) -> list[str]:
 
 def main() -> None:
     """Measure, say, judge."""
-    quick = "--quick" in sys.argv[1:]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--own", action="store_true")
+    parser.add_argument("--repeats", type=int, default=5)
+    chosen = parser.parse_args()
     load = f"load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     print(f"asyncio consumer; {os.cpu_count()} processors, {load} before the first run")
     tables: dict[str, Table] = {}
-    options: dict[str, Any] = {"repeats": 1 if quick else 5, "say": lambda line: print(line, file=sys.stderr)}
+    repeats = 1 if chosen.quick else chosen.repeats
+    options: dict[str, Any] = {"repeats": repeats, "say": lambda line: print(line, file=sys.stderr)}
     with server(cpu=processors()[0]) as addresses:
         for scenario, transport in _SCENARIOS:
-            shape = scenario.shortened(1.0) if quick else scenario
-            table = tables[scenario.name] = measure(shape, _contenders(transport), addresses, **options)
+            shape = scenario.shortened(1.0) if chosen.quick else scenario
+            table = tables[scenario.name] = measure(
+                shape, _contenders(transport, peers=not chosen.own), addresses, **options
+            )
             print("\n" + as_text(table), *_compared(table, transport), sep="\n", flush=True)
     broken = _broken(tables)
     print(f"\n{'all that is promised holds' if not broken else 'BROKEN:'}", *broken, sep="\n  ")

@@ -54,17 +54,13 @@ class Feed:
     # -- the loop's side -----------------------------------------------------------------------------------------------
 
     async def open(self) -> Parts:
-        """Start it, and wait until the controller is there.
+        """Start it, and wait until the controller is there; however this ends, :meth:`close` has to follow.
 
         Raises:
             ConfigurationError: an argument cannot work.
         """
         self._thread = thread.admit(self)
-        try:
-            return await self._opened
-        except BaseException:
-            await self.close()
-            raise
+        return await self._opened
 
     def abandon(self) -> None:
         """Have it end, without waiting for that."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ import trio
 
 from gapless.controller import AnyEvent, MarketData, Source
 from gapless.controller.aio import thread
+from gapless.controller.aio.crossing import tell
 from gapless.controller.aio.handover import IN_FLIGHT_MAX, HandOver
 from tests.aio.kit import ids, run, until
 
@@ -54,7 +56,7 @@ class Producer:
         if self.error is not None:
             held.fail(self.error)
         else:
-            self.loop.call_soon_threadsafe(held.finish)
+            tell(self.loop, held.finish)
 
 
 def datum(number: int) -> AnyEvent:
@@ -183,5 +185,30 @@ def test_a_loop_over_what_is_there_leaves_others_their_turn() -> None:
         await asyncio.wait([task])
         assert turns >= 10
         assert took_s / turns < 0.1
+
+    run(main)
+
+
+def test_a_loop_over_batches_that_never_waits_leaves_others_their_turn() -> None:
+    async def main() -> None:
+        producer, held = await produced([IN_FLIGHT_MAX] * 30)
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        task = asyncio.create_task(other())
+        for number in range(1, 31):
+            # Blocking, so that a batch lies there whenever the loop asks for one.
+            while producer.put < IN_FLIGHT_MAX * (number - 1) or len(held) == 0:
+                time.sleep(0.001)  # noqa: ASYNC251  # see above
+            before = turns
+            await held.take_all()
+            assert turns > before or number == 1
+        task.cancel()
+        await asyncio.wait([task])
 
     run(main)

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -15,7 +14,7 @@ from gapless.controller.store import schema
 from gapless.controller.store.errors import StoreFormatError, StoreLostError, StoreTroubleError, explained
 from gapless.controller.store.lock import only_recorder
 from gapless.controller.store.names import Names
-from gapless.controller.store.rows import DATA_COLUMNS, TRADE_COLUMNS, RowMaker, Rows, Value
+from gapless.controller.store.rows import DATA_COLUMNS, TRADE_COLUMNS, RowMaker, Rows, Rule, Value
 
 Sync: TypeAlias = Literal["normal", "full"]
 """``normal``: a crash of the process loses nothing, a loss of power the last moments; ``full``: neither does, and each
@@ -55,28 +54,16 @@ class Database:
         self._inode = path.stat().st_ino
         self._names = _names(connection)
         self.cursor = stored_cursor(connection)
-        self._maker = RowMaker(self._names, frozenset(), frozenset())
+        known = self.cursor.streams if self.cursor is not None else []
+        self._maker = RowMaker(self._names, {(each.channel, each.symbol) for each in known if each.next_id is not None})
         self._batches = 0
         with transaction(connection):
             run = connection.execute("INSERT INTO runs (started_at, last_at) VALUES (?, ?)", (started_at, started_at))
         self._run = run.lastrowid
 
-    def begin(self, rules: Sequence[tuple[str, str, str]], unsequenced: AbstractSet[tuple[str, str]]) -> None:
-        """Say what the ids of each stream tell: channel, symbol, rule."""
-        with explained(self._path):
-            for channel, symbol, _rule in rules:
-                self._names.stream(channel, symbol)
-            with transaction(self._connection):
-                self._write_names()
-                statement = "UPDATE streams SET ids = ?3 WHERE channel = ?1 AND symbol = ?2"
-                self._connection.executemany(statement, rules)
-            self._names.written()
-        known = self.cursor.streams if self.cursor is not None else []
-        resumed = {(each.channel, each.symbol) for each in known if each.next_id is not None}
-        self._maker = RowMaker(self._names, unsequenced, resumed | unsequenced)
-
-    def rows(self, events: Sequence[AnyEvent], position: Cursor) -> Rows:
-        """A batch, ready to be written."""
+    def rows(self, events: Sequence[AnyEvent], position: Cursor, rules: Sequence[Rule] = ()) -> Rows:
+        """A batch, ready to be written; ``rules`` of the streams that are new."""
+        self._maker.learn(rules)
         return self._maker.rows(events, position)
 
     def write(self, rows: Rows, at: float) -> None:
@@ -89,9 +76,10 @@ class Database:
         with explained(self._path):
             self._look()
             with transaction(self._connection):
-                if self._is_written():
+                if rows.is_written or self._is_written():
                     return
                 self._write_names()
+                self._connection.executemany("UPDATE streams SET ids = ? WHERE id = ?", rows.rules)
                 self._write_data(DATA_COLUMNS, _DATA, rows.data)
                 self._write_data(TRADE_COLUMNS, _TRADES, rows.trades)
                 self._connection.executemany(_ACCOUNT, rows.account)
@@ -99,6 +87,7 @@ class Database:
                 self._write_position(rows)
                 done = (self._batches + 1, at, self._run)
                 self._connection.execute("UPDATE runs SET batches = ?, last_at = ? WHERE id = ?", done)
+        rows.is_written = True
         self._batches += 1
         self._names.written()
 

@@ -22,10 +22,11 @@ from loguru import logger
 from gapless.controller.controller import ConnectionController
 from gapless.controller.cursor import Cursor
 from gapless.controller.events import AnyEvent
-from gapless.controller.messages import SequenceRule
 from gapless.controller.store.database import Database, Sync, opened
 from gapless.controller.store.errors import StoreTroubleError
+from gapless.controller.store.rows import Rule
 from gapless.controller.store.worker import InThread, Worker
+from gapless.controller.stream import Stream
 
 INTERVAL_S: Final = 0.075
 """From the beginning of one transaction to that of the next. Each costs a quarter of a millisecond besides its rows, so
@@ -71,6 +72,9 @@ class Recording:
         self._wall_clock = wall_clock
         self._taken: list[AnyEvent] = []
         self._position = Cursor(streams=[])
+        self._known: set[Stream] = set()
+        self._rules: list[Rule] = []
+        """Of streams that the file does not know yet."""
 
     @property
     def unwritten(self) -> int:
@@ -90,10 +94,6 @@ class Recording:
         Raises:
             StoreLostError: the file is damaged, or no longer there.
         """
-        rules = [(each.channel, each.symbol, controller.sequence_rule(each)) for each in controller.streams]
-        unsequenced = {(channel, symbol) for channel, symbol, rule in rules if rule is SequenceRule.UNSEQUENCED}
-        named = [(channel, symbol, rule.value) for channel, symbol, rule in rules]
-        await self._until_done(partial(self._database.begin, named, unsequenced))
         batches = controller.batches()
         try:
             while await self._take(batches, controller):
@@ -110,12 +110,17 @@ class Recording:
             return False
         self._taken += batch
         self._position = controller.cursor()
+        for each in controller.streams:
+            if each not in self._known:
+                self._known.add(each)
+                self._rules.append((each.channel, each.symbol, controller.sequence_rule(each)))
         return True
 
     async def _store(self, on_stored: OnStored | None) -> None:
         """Write what was taken."""
         taken, position = self._taken, self._position
-        rows = await self._worker(partial(self._database.rows, taken, position))
+        rules, self._rules = self._rules, []
+        rows = await self._worker(partial(self._database.rows, taken, position, rules))
         await self._until_done(lambda: self._database.write(rows, self._wall_clock()))
         self._taken = []
         self.stats.events += len(taken)

@@ -1,6 +1,6 @@
 """Events as rows of a recording's tables. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -27,11 +27,14 @@ from gapless.controller.events import (
     Trade,
     VenueNotice,
 )
+from gapless.controller.messages import SequenceRule
 from gapless.controller.store.names import Names, StreamKey
 from gapless.controller.store.schema import SOURCES
 
 Value: TypeAlias = int | float | str | None
 Row: TypeAlias = tuple[Value, ...]
+Rule: TypeAlias = tuple[str, str, SequenceRule]
+"""Channel, symbol, and what the ids tell."""
 
 DATA_COLUMNS: Final = (
     "series",
@@ -57,6 +60,10 @@ class Rows:
     over: list[int] = field(default_factory=list)
     """Streams that are wanted no more: their cursors go."""
     venue_epoch: str | None = None
+    rules: list[Row] = field(default_factory=list)
+    """What the ids of streams tell, where that is news: rule, number of the stream."""
+    is_written: bool = False
+    """Set by who has written them, for somebody else may believe that they are not."""
 
 
 class RowMaker:
@@ -64,23 +71,32 @@ class RowMaker:
 
     Args:
         names: the numbers of the file.
-        unsequenced: streams whose ids tell nothing.
         resumed: streams that go on where a cursor of the file says; of a venue without epochs every other one begins a
             part of its own.
     """
 
-    def __init__(self, names: Names, unsequenced: AbstractSet[StreamKey], resumed: AbstractSet[StreamKey]) -> None:
+    def __init__(self, names: Names, resumed: AbstractSet[StreamKey]) -> None:
         self._names = names
-        self._unsequenced = unsequenced
+        self._unsequenced: set[StreamKey] = set()
+        self._new_rules: list[Row] = []
         self._resumed = set(resumed)
         self._known: dict[tuple[str, str, str | None], int] = {}
         """Series as they are now; asked for with every datum."""
         self._positions: dict[StreamKey, StreamCursor] = {}
         self._encoder = msgspec.json.Encoder()
 
+    def learn(self, rules: Iterable[Rule]) -> None:
+        """Say what the ids of streams tell, before their first datum."""
+        for channel, symbol, rule in rules:
+            self._new_rules.append((rule.value, self._names.stream(channel, symbol)))
+            if rule is SequenceRule.UNSEQUENCED:
+                self._unsequenced.add((channel, symbol))
+                self._resumed.add((channel, symbol))
+
     def rows(self, events: Sequence[AnyEvent], position: Cursor) -> Rows:
         """The rows of a batch."""
-        rows = Rows(venue_epoch=position.epoch)
+        rows = Rows(venue_epoch=position.epoch, rules=self._new_rules)
+        self._new_rules = []
         known, sources, data, trades = self._known, _SOURCE, rows.data, rows.trades
         for event in events:
             if isinstance(event, MarketData):

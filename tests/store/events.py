@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from gapless.controller import AnyEvent, ContinuityLost, Cursor, MarketData, Source, StreamCursor, StreamReset, Trade
+from gapless.controller.messages import SequenceRule
 from gapless.controller.store.database import opened
 
 EPOCH = "e-1"
@@ -44,10 +45,9 @@ def at(
 def write(path: Path, *batches: tuple[Sequence[AnyEvent], Cursor], rule: str = "contiguous") -> None:
     """One run."""
     with opened(path, sync="normal", venue="reference", started_at=1.0) as database:
-        unsequenced = {("ticker", "A")} if rule == "unsequenced" else set[tuple[str, str]]()
-        database.begin([("ticker", "A", rule)], unsequenced)
+        rules = [("ticker", "A", SequenceRule(rule))]
         for events, position in batches:
-            database.write(database.rows(events, position), 2.0)
+            database.write(database.rows(events, position, rules), 2.0)
         database.end()
 
 

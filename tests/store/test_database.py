@@ -46,11 +46,9 @@ def test_the_same_again_changes_nothing(path: Path) -> None:
 def test_a_batch_whose_rows_are_given_again_is_written_once(path: Path) -> None:
     """The disk took the commit and could not say so."""
     with opened(path, sync="full", venue=None, started_at=0.0) as database:
-        database.begin([("ticker", "A", "contiguous")], set())
         rows = database.rows([datum(1), lost(2, 2)], at(3))
         database.write(rows, 0.0)
     with opened(path, sync="full", venue=None, started_at=0.0) as database:
-        database.begin([("ticker", "A", "contiguous")], set())
         rows = database.rows([datum(3), lost(4, 4)], at(5))
         with closing(sqlite3.connect(path)) as other, other:
             # As the interrupted attempt would have left it.
@@ -61,7 +59,6 @@ def test_a_batch_whose_rows_are_given_again_is_written_once(path: Path) -> None:
 
 def test_a_lock_leaves_the_batch_to_be_tried_again(path: Path) -> None:
     with opened(path, sync="normal", venue=None, started_at=0.0) as database:
-        database.begin([("ticker", "A", "contiguous")], set())
         rows = database.rows([datum(1), reset("e-1", "e-2"), datum(1, epoch="e-2")], at(2, epoch="e-2"))
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")

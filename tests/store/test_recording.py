@@ -121,6 +121,19 @@ async def test_a_stream_that_rests_goes_on_where_it_was(autojump_clock: MockCloc
         assert len(each.ids) > 140
 
 
+async def test_a_stream_that_is_subscribed_later_is_recorded_like_the_others(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    async with world(rate_per_s=10) as w, recorded(w, path) as (_recording, controller):
+        await trio.sleep(5)
+        controller.subscribe(ETHER)
+        await trio.sleep(5)
+        controller.unsubscribe(TICKER)
+        await trio.sleep(5)
+    assert query(path, "SELECT symbol, ids FROM streams") == [("BTC/USD", "contiguous"), ("ETH/USD", "contiguous")]
+    assert query(path, "SELECT stream FROM cursors") == [(2,)]
+
+
 async def test_the_same_datum_is_written_once(autojump_clock: MockClock, path: Path) -> None:
     """A cursor of some time ago, as in a copy that a backup made table by table: everything since comes again."""
     async with world(rate_per_s=10) as w:

@@ -31,16 +31,17 @@ class Host:
             async with trio.open_nursery() as nursery:
                 crossing = Crossing(self.loop, nursery)
                 self.loop.call_soon_threadsafe(self.ready.set_result, crossing)
-                await trio.sleep_forever()
-        crossing.over = True
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    crossing.over = True
 
-    async def work(self) -> str:
+    async def work(self) -> None:
         self.told.append("begun")
         try:
             await trio.sleep_forever()
         finally:
             self.told.append("ended")
-        return "never"
 
 
 async def hosted() -> tuple[Host, Crossing, thread.TrioThread]:

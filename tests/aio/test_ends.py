@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -149,13 +149,15 @@ def test_cancelled_while_it_opens(turns: int) -> None:
 
 def test_cancelled_while_it_closes_it_closes_all_the_same() -> None:
     async def app(leave: asyncio.Event, left: list[str]) -> None:
-        try:
-            async with opened(v) as controller:
-                await leave.wait()
-        finally:
-            with pytest.raises(RuntimeError, match="block was left"):
-                controller.reconnect()
-            left.append("closed")
+        async with AsyncExitStack() as stack:
+            controller = await stack.enter_async_context(opened(v))
+            await leave.wait()
+            try:
+                await stack.aclose()
+            finally:
+                with pytest.raises(RuntimeError, match="block was left"):
+                    controller.reconnect()
+                left.append("closed")
 
     async def main() -> None:
         leave, left = asyncio.Event(), list[str]()

@@ -18,6 +18,7 @@ from typing import Final
 from loguru import logger
 
 from gapless.controller import notices
+from gapless.controller.allowance import Allowance
 from gapless.controller.config import NetworkConfig
 from gapless.controller.cursor import Cursor, Rewind, StreamCursor
 from gapless.controller.delivery import DeliveryBuffer
@@ -31,6 +32,10 @@ from gapless.controller.stats import FeedStats
 from gapless.controller.stream import Stream
 from gapless.controller.subscription import Subscription
 from gapless.controller.turns import Turns
+
+_NOTICES_BURST: Final = 20
+_NOTICES_PER_S: Final = 1.0
+"""Words of a venue that are passed on; a peer may send any number of them."""
 
 
 class Books:
@@ -80,6 +85,7 @@ class Books:
         self.began_at: Final = rfc3339(wall_clock())
         """RFC 3339. Of a stream known by its times alone, what is older is not owed."""
         self.epochs: Final = Epochs()
+        self._notices_allowed = Allowance(burst=_NOTICES_BURST, per_s=_NOTICES_PER_S)
         self.socket_open = False
         """Whether this generation's socket has said WELCOME and is not known to be gone."""
 
@@ -244,6 +250,7 @@ class Books:
             self.remember(subscription, datum, source)
         else:
             subscription.last_timestamp = datum.timestamp
+        subscription.ahead = 0 if source is Source.LIVE else subscription.ahead + 1
         event = notices.market_data(
             subscription.stream,
             datum,
@@ -439,9 +446,14 @@ class Books:
                 self.changed.notify()
             else:
                 self.rejected(subscription, code, message)
+            # Perhaps it was the last that the socket waited for.
+            self.desires_changed.notify()
 
     def notice(self, kind: NoticeKind, code: str, message: str, retry_after_s: float | None = None) -> None:
-        """The venue said something that concerns no single stream."""
+        """The venue said something that concerns no single stream; a flood of such words is told in part."""
+        if not self._notices_allowed.take(self._wall_clock()):
+            self.stats.ignored += 1
+            return
         logger.warning("the venue says: {} {} ({})", code, message, kind)
         self.delivery.put(notices.venue_notice(kind, code, message, retry_after_s, self._wall_clock()))
 

@@ -82,7 +82,11 @@ class Collector:
             cursor = page.cursor if page is not None and entry is Entry.ENTERED else cursor
             after = (list(subscription.ledger.gaps), subscription.ledger.suspect, cursor)
             if before == after and not subscription.by_time:
-                return False
+                if page is None or page.cursor is None:
+                    return False
+                # The page goes on where it began: more rows of one instant than it holds, and no time leads beyond.
+                low, high = next(iter(subscription.ledger.gaps))
+                self._books.lose(subscription, subscription.ledger.lose(low, high), "unverifiable")
         return True
 
     async def _fill_by_time(self, subscription: Subscription) -> bool:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from random import Random
 from typing import Final, Protocol
+from weakref import WeakKeyDictionary
 
 import httpx
 import trio
@@ -59,6 +60,19 @@ REQUESTED: Final = "the app asked for it"
 """The reason of what an app asks for without giving one."""
 _HISTORY_LENGTH: Final = 1_000
 """Transitions remembered. Never two attempts within a second: a quarter of an hour of the wildest flapping."""
+
+
+_sharing: "WeakKeyDictionary[Exchange, int]" = WeakKeyDictionary()
+"""How many controllers each adapter has served."""
+
+
+def _prefix(exchange: Exchange) -> str:
+    """Of the request ids of one more controller that this adapter serves; none for the first."""
+    try:
+        number = _sharing[exchange] = _sharing.get(exchange, 0) + 1
+    except TypeError:  # one that cannot be referred to weakly, or has no hash
+        return ""
+    return "" if number == 1 else str(number)
 
 
 class _Activity(Protocol):
@@ -164,6 +178,7 @@ class ConnectionController:
             evidence=evidence,
             examined=Signal(),
             connect_gate=gate_of(exchange.websocket_url, exchange.connect_budget),
+            prefix=_prefix(exchange),
         )
         self._supervisor = Supervisor(run=self._activity, on_transition=self._transition)
         # No deque: an empty one takes more memory than the few transitions of a feed that is well.
@@ -318,6 +333,8 @@ class ConnectionController:
         stream = Stream(channel, symbol)
         exchange = self._runtime.exchange
         exchange.check(stream)
+        if not exchange.history_by_time:
+            raise ConfigurationError(f"{stream}: this venue's history goes by id, it has no ranges of time to ask for")
 
         async def fetch(query: HistoryQuery) -> HistoryPage:
             request = exchange.history_request(query)

@@ -74,7 +74,8 @@ Budget = tuple[int, float]
 class HistoryQuery(Struct, frozen=True, kw_only=True):
     """A page of history: by id range, by time range (RFC 3339 in UTC), or both. Ends inclusive, oldest rows first.
 
-    With neither, and ``limit`` 1: where does the stream stand? The newest row says it, or ``last_seq`` of the page.
+    With neither: from the oldest row kept on, where the venue's history goes by time (``history_by_time``); else the
+    newest rows. With ``limit`` 1: where does the stream stand? The newest row says it, or ``last_seq`` of the page.
 
     Attributes:
         since: not a bound but a hint, for venues that are asked by time: when the last datum before ``start_seq`` was.
@@ -213,6 +214,11 @@ class Exchange(Protocol):
 
         False: a venue whose ids go on for ever, so that a lower one is a repeat, or corrupt.
         """
+        ...
+
+    @property
+    def history_by_time(self) -> bool:
+        """Whether history can be asked for from its beginning and by ranges of times, as ``price_history`` does."""
         ...
 
     @property

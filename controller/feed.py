@@ -79,7 +79,8 @@ class LiveFeed:
         self._books.venue_ended(stream, all_wishes=True)
         # Of a venue that says no WELCOME, this is the first that is heard.
         self._books.socket_open = True
-        subscription.answered, subscription.rejected = True, False
+        # Where REST has said that there is no such stream, a socket that takes it all the same will say nothing.
+        subscription.answered, subscription.rejected = True, subscription.refused_in == self._books.generation
         if subscription.by_time:
             subscription.need_not_show(subscription.last_timestamp)
         if mark is not None and subscription.sequenced:
@@ -99,6 +100,12 @@ class LiveFeed:
             self._hesitate_or_open(subscription, gap, "high_water", now)
         elif subscription.ledger.suspect == mark:
             self._books.doubt(subscription, mark)
+
+    def unreadable(self) -> None:
+        """A frame could not be read. Where ids do not tell what was in it, it may have held anything: REST is asked."""
+        for subscription in self._books.subscriptions:
+            if subscription.ledger.is_sparse and subscription.sequenced and subscription.healable:
+                subscription.ledger.interrupt()
 
     def _owe_after(self, subscription: Subscription, mark: int) -> None:
         ledger = subscription.ledger

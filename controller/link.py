@@ -52,7 +52,7 @@ class _Link:
     def __init__(self, runtime: "Runtime", lease: "Lease") -> None:
         self._runtime = runtime
         self._lease = lease
-        self._leader = self._session(runtime.link, f"s-{runtime.link.generation}", leads=True)
+        self._leader = self._session(runtime.link, f"{runtime.prefix}s-{runtime.link.generation}", leads=True)
         self._lost = ""
 
     async def run(self) -> str:
@@ -104,7 +104,7 @@ class _Link:
             await self._until_good()
             await _may_dial(self._runtime)
             logger.info("rotation: {}", reason)
-            successor = self._session(LinkStatus(0), f"r-{rotation.begun}", leads=False)
+            successor = self._session(LinkStatus(0), f"{self._runtime.prefix}r-{rotation.begun}", leads=False)
             nursery.start_soon(self._carry, successor, nursery)
             if await self._may_lead(successor):
                 self._take_over(successor, reason)

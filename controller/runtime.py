@@ -85,6 +85,8 @@ class Runtime:
     """Notified when the examination of a silence begins."""
     connect_gate: ConnectGate | None
     """Of the host that is dialled; None: it may be dialled at will."""
+    prefix: str = ""
+    """Of request ids: no two controllers that may share an adapter use the same; the first of a run has none."""
     link: LinkStatus = field(default_factory=lambda: LinkStatus(0))
     """The current generation."""
     retry_at: float | None = None

@@ -240,6 +240,8 @@ class Session:
 
     def _skip(self, error: InvalidMessageError) -> None:
         self._runtime.books.stats.invalid_messages += 1
+        if self.waiting is None:
+            self._runtime.feed.unreadable()
         logger.warning("a frame is skipped: {}", error)
 
     def _data(self, message: MarketUpdate | AccountUpdate, now: float, received_at: float) -> None:

@@ -113,6 +113,8 @@ class Subscription:
     """The highest id this socket delivered, or its subscription mark."""
     live_seen: bool = False
     """Whether this socket has delivered anything."""
+    ahead: int = 0
+    """Data of a sparse stream that REST told since the socket's last: it may leave out some."""
     rest_caught_up: bool = False
     """Whether REST, asked after the subscription, told all there was: what is newer, the socket must show."""
     snapshot_done: bool = False
@@ -141,6 +143,7 @@ class Subscription:
         if head is None or shown > head:
             self.live_head = shown
         self.live_seen = True
+        self.ahead = 0
 
     def has_shown(self, sequence_id: int) -> bool:
         """Whether this socket has shown something as new as this id, or newer, where ids tell anything."""
@@ -160,6 +163,7 @@ class Subscription:
         self.rejected = False
         self.live_head = None
         self.live_seen = False
+        self.ahead = 0
         self.rest_caught_up = False
         self.snapshot_done = False
         self.snapshot_failures = 0

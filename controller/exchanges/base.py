@@ -79,6 +79,7 @@ class BaseExchange(ABC):
     streams_max: int | None = None
     rotate_after_s: float | None = None
     ids_restart: bool = False
+    history_by_time: bool = False
     page_rows_max: int = 1000
 
     def __init__(

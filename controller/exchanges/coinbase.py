@@ -8,11 +8,11 @@ maker was on; a trade's ``side`` is the taker's. There is no PING: the heartbeat
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import httpx
 import msgspec
-from msgspec import Meta, Struct, structs
+from msgspec import Struct, structs
 
 from gapless.controller import messages
 from gapless.controller.errors import ConfigurationError, InvalidMessageError, InvalidReplyError
@@ -20,14 +20,12 @@ from gapless.controller.events import Side
 from gapless.controller.exchange import HistoryPage, HistoryQuery, Outcome, ReplyReading, RestReply
 from gapless.controller.exchanges.base import BaseExchange
 from gapless.controller.exchanges.pages import rows_wanted
-from gapless.controller.exchanges.texts import UNDECODABLE, Decimal, Id, decoded_reply, json_text, unknown_type
+from gapless.controller.exchanges.texts import UNDECODABLE, Decimal, Id, Time, decoded_reply, json_text, unknown_type
 from gapless.controller.exchanges.trades import trade_update
 from gapless.controller.stream import Stream
 
 _NO_PRODUCT: Final = re.compile(r"(\S{1,64}) is not a valid product")
 _NOT_FOUND: Final = 404
-
-_Time = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z\Z")]
 
 
 class _Deal(Struct, frozen=True, kw_only=True):
@@ -37,7 +35,7 @@ class _Deal(Struct, frozen=True, kw_only=True):
     side: Literal["buy", "sell"]
     size: Decimal
     price: Decimal
-    time: _Time
+    time: Time
 
 
 class _Match(_Deal, frozen=True, kw_only=True, tag_field="type", tag="match"):
@@ -124,9 +122,9 @@ class CoinbaseExchange(BaseExchange):
     def history_request(self, query: HistoryQuery) -> httpx.Request:
         """``GET /products/{id}/trades``, from ``after`` backwards."""
         self.by_id_alone(query)
-        params = {"limit": str(rows_wanted(query))}
+        params = {"limit": str(_span(query))}
         if query.start_seq is not None:
-            params["after"] = str(query.start_seq + rows_wanted(query))
+            params["after"] = str(query.start_seq + _span(query))
         return self.get(f"/products/{query.stream.symbol}/trades", params)
 
     def read_reply(self, reply: RestReply) -> ReplyReading:
@@ -148,6 +146,11 @@ class CoinbaseExchange(BaseExchange):
         if newest is not None and newest >= query.start_seq + rows_wanted(query) - 1:
             return HistoryPage(rows=wanted, more=True)
         return HistoryPage(rows=wanted, last_seq=query.start_seq - 1 if newest is None else newest)
+
+
+def _span(query: HistoryQuery) -> int:
+    """The ids of a page: those that are wanted, and one more, which tells that a last one missing does not exist."""
+    return query.limit if query.start_seq is None else min(rows_wanted(query) + 1, max(query.limit, 2))
 
 
 def _stream(product_id: str) -> Stream:

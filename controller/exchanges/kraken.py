@@ -24,7 +24,7 @@ from gapless.controller.exchange import HistoryPage, HistoryQuery, Outcome, Repl
 from gapless.controller.exchanges.base import BaseExchange
 from gapless.controller.exchanges.refusals import refusal
 from gapless.controller.exchanges.request_numbers import number_of, request_id_of
-from gapless.controller.exchanges.texts import UNDECODABLE, Decimal, Id, decoded_reply, json_text, number
+from gapless.controller.exchanges.texts import UNDECODABLE, Decimal, Id, Time, decoded_reply, json_text, number
 from gapless.controller.exchanges.trades import trade_update
 from gapless.controller.instants import instant
 from gapless.controller.stream import Stream
@@ -49,7 +49,7 @@ class _Trade(Struct, frozen=True):
     price: Raw
     qty: Raw
     trade_id: Id
-    timestamp: str
+    timestamp: Time
 
 
 class _Trades(Struct, frozen=True, tag_field="channel", tag="trade"):

@@ -6,23 +6,15 @@ to hold: ``p-`` with ten digits, a PING a second for three hundred years.
 
 from typing import Final
 
-from gapless.controller.errors import ConfigurationError
-
 _SIGNS: Final = " -0123456789abcdefghijklmnopqrstuvwxyz"
 """The blank is the zero, and stands in no id: so that no id begins with one."""
 _LENGTH_MAX: Final = 12
 
 
 def number_of(request_id: str) -> int:
-    """The number that :func:`request_id_of` makes this id of again.
-
-    Raises:
-        ConfigurationError: it has other signs, or too many.
-    """
+    """The number that :func:`request_id_of` makes this id of again; 0, nobody's, for other signs or too many."""
     if len(request_id) > _LENGTH_MAX or not all(sign in _SIGNS[1:] for sign in request_id):
-        raise ConfigurationError(
-            f"request id {request_id!r} is not allowed: expected at most {_LENGTH_MAX} of the signs a-z, 0-9 and -"
-        )
+        return 0
     number = 0
     for sign in request_id:
         number = number * len(_SIGNS) + _SIGNS.index(sign)

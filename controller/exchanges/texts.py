@@ -4,6 +4,8 @@ A price stands on the wire as a string or as a JSON number. Either way its digit
 beside them is the nearest one.
 """
 
+import decimal
+import re
 from collections.abc import Container
 from datetime import UTC, datetime, timedelta
 from math import isfinite
@@ -23,6 +25,8 @@ Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 """What fits a signed 64-bit integer, as every store and language can hold it."""
 Millis = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
 """Unix milliseconds, to the end of the year 9999."""
+Time = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z\Z")]
+"""RFC 3339 in UTC, as far as its form goes."""
 Decimal = Annotated[str, Meta(pattern=r"^-?[0-9]{1,40}(\.[0-9]{0,40})?\Z")]
 """A decimal number in a string, without exponent."""
 
@@ -33,6 +37,7 @@ class _Typed(Struct, frozen=True):
 
 _TYPED: Final = msgspec.json.Decoder(_Typed)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EXPONENT: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?[eE][-+]?[0-9]{1,2}")
 _DIGITS_MAX: Final = 64
 """Characters of a number that is written as JSON number."""
 
@@ -43,7 +48,7 @@ def number(raw: msgspec.Raw) -> tuple[str, float]:
     Raises:
         InvalidMessageError: it is no number, or none that is finite.
     """
-    text = bytes(raw).decode("ascii", "replace")
+    text = _plain(bytes(raw).decode("ascii", "replace"))
     try:
         # Python reads more than JSON has; what is left of that, the first sign tells.
         value = float(text) if len(text) <= _DIGITS_MAX and text[:1] in "-0123456789" else float("nan")
@@ -52,6 +57,13 @@ def number(raw: msgspec.Raw) -> tuple[str, float]:
     if not isfinite(value):
         raise InvalidMessageError(f"expected a number, got {text[:_DIGITS_MAX]!r}")
     return text, value
+
+
+def _plain(text: str) -> str:
+    """A number without an exponent, digit for digit: ``1e-7`` is ``0.0000001``."""
+    if _EXPONENT.fullmatch(text) is None:
+        return text
+    return f"{decimal.Decimal(text):f}"
 
 
 def rfc3339_of_ms(unix_ms: int) -> str:

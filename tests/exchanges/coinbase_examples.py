@@ -88,10 +88,10 @@ COINBASE = AdapterExamples(
     pages=[
         PageExample(
             query=HistoryQuery(stream=BAND, limit=1000, start_seq=42, end_seq=44),
-            request="/products/BAND-GBP/trades?limit=3&after=45",
-            reply=rest_reply([row(44), row(43), row(42)]),
-            page=Expect(HistoryPage, more=True, last_seq=None, rows=[Expect(TradeUpdate, side="buy", amount=0.04)] * 3),
-            ids=[42, 43, 44],
+            request="/products/BAND-GBP/trades?limit=4&after=46",
+            reply=rest_reply([row(45), row(44), row(43), row(42)]),
+            page=Expect(HistoryPage, more=True, last_seq=None, rows=[Expect(TradeUpdate, side="buy", amount=0.04)] * 4),
+            ids=[42, 43, 44, 45],
         ),
         PageExample(
             query=HistoryQuery(stream=BAND, limit=3, start_seq=42),

@@ -218,8 +218,8 @@ def test_what_is_no_message_is_invalid(frame: bytes) -> None:
 @pytest.mark.parametrize(
     ("asked", "params"),
     [
-        ({"start_seq": 42, "end_seq": 42}, {"limit": "1", "after": "43"}),
-        ({"start_seq": 42, "end_seq": 44}, {"limit": "3", "after": "45"}),
+        ({"start_seq": 42, "end_seq": 42}, {"limit": "2", "after": "44"}),
+        ({"start_seq": 42, "end_seq": 44}, {"limit": "4", "after": "46"}),
         ({"start_seq": 42, "end_seq": 9_999}, {"limit": "1000", "after": "1042"}),
         ({"start_seq": 42}, {"limit": "1000", "after": "1042"}),
         ({"limit": 1}, {"limit": "1"}),
@@ -266,6 +266,8 @@ def test_rows_come_newest_first_and_are_turned() -> None:
         ({"start_seq": 42}, (43, 42, 41), [42, 43], 43, False),
         # what is newer than asked for says that there is more
         ({"start_seq": 42, "end_seq": 44}, (46, 45, 44), [44, 45, 46], None, True),
+        # the one behind the last one wanted tells that this one does not exist
+        ({"start_seq": 42, "end_seq": 44}, (45, 43, 42), [42, 43, 45], None, True),
         # nothing new yet
         ({"start_seq": 42}, (41, 40), [], 41, False),
         ({"start_seq": 42}, (), [], 41, False),

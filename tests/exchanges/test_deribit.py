@@ -130,7 +130,7 @@ def test_trades_keep_their_digits() -> None:
         trade_id="ETH-7",
     )
     assert isinstance(second, TradeUpdate)
-    assert (second.sequence_id, second.price_text, second.amount_text, second.amount) == (102, "64000", "2e1", 20.0)
+    assert (second.sequence_id, second.price_text, second.amount_text, second.amount) == (102, "64000", "20", 20.0)
 
 
 def test_a_single_trade_is_one_message() -> None:

@@ -355,7 +355,9 @@ def test_a_snapshot_request(exchange: ReferenceExchange, stream: Stream, path: s
 
 
 def test_a_page_of_history(exchange: ReferenceExchange) -> None:
-    page = exchange.decode_history(ANY_QUERY, reply({"prices": [PRICE], "epoch": "e-1", "first_seq": 1, "last_seq": 99, "x": 1}))
+    page = exchange.decode_history(
+        ANY_QUERY, reply({"prices": [PRICE], "epoch": "e-1", "first_seq": 1, "last_seq": 99, "x": 1})
+    )
     assert (page.epoch, page.first_seq, page.last_seq) == ("e-1", 1, 99)
     (row,) = page.rows
     assert isinstance(row, HistoryRow)
@@ -425,7 +427,9 @@ def test_a_reply_that_is_none_says_how_it_begins(exchange: ReferenceExchange, bo
 )
 def test_wrong_types_in_a_page(exchange: ReferenceExchange, field: dict[str, object]) -> None:
     with pytest.raises(InvalidReplyError, match=next(iter(field))):
-        exchange.decode_history(ANY_QUERY, reply({"prices": [PRICE], "epoch": "e-1", "first_seq": 1, "last_seq": 99, **field}))
+        exchange.decode_history(
+            ANY_QUERY, reply({"prices": [PRICE], "epoch": "e-1", "first_seq": 1, "last_seq": 99, **field})
+        )
 
 
 # -- anything at all --------------------------------------------------------------------------------------------------

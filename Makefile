@@ -36,8 +36,8 @@ demo: $(STAMP)  ## watch a feed go silent, fall back to REST, reconnect and come
 test: $(STAMP)  ## the test suite, on every processor
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
-torture: $(STAMP)  ## a hundred worlds in which everything goes wrong, every planted bug, the exhaustive search, fifty kills
-	$(BIN)/python -m pytest -q -m torture -n auto --dist worksteal tests/torture tests/exhaustive tests/store
+torture: $(STAMP)  ## a hundred worlds in which everything goes wrong, every planted bug, the exhaustive search
+	$(BIN)/python -m pytest -q -m torture -n auto --dist worksteal tests/torture tests/exhaustive
 
 prove: $(STAMP)  ## the full sizes, for hours: thousands of worlds, every planted bug searched for in a hundred, a page open for long
 	$(BIN)/gapless torture --seeds 0:200 --hours 1 --rate 0.2 --set ws_idle_timeout=60 --json
@@ -46,9 +46,8 @@ prove: $(STAMP)  ## the full sizes, for hours: thousands of worlds, every plante
 	$(BIN)/python -m tests.torture.find_bugs --seeds 0:100
 	GAPLESS_ENDURANCE_S=300 $(BIN)/python -m pytest -q -rs -s -m browser tests/browser/test_endurance.py
 
-# Torture computes, a browser waits: together they take little longer than the longer one.
-long: $(STAMP)  ## torture and browser, side by side
-	$(BIN)/python -m pytest -q -rs -m 'torture or browser' -n 3 --dist worksteal tests/torture tests/exhaustive tests/store tests/browser
+long: $(STAMP)  ## what takes minutes each: fifty kills of a recorder, recorded sessions over twenty seeds, a thousand controllers
+	$(BIN)/python -m pytest -q -rs -m long -n 2 --dist worksteal
 
 browser: $(STAMP)  ## the dashboard's page in a headless Chromium; skipped, and said, where there is none
 	$(BIN)/python -m pytest -q -rs -m browser -n 2 --dist worksteal tests/browser
@@ -70,13 +69,10 @@ packaging: $(STAMP)  ## the wheel holds every package, and works outside the che
 	$(BIN)/python -m pytest -q -m packaging tests/test_packaging.py
 
 # In one run: what computes fills the gaps of what waits. Left to `make torture`, for the ten minutes that a check may take:
-# the search of whole worlds, the same bytes in another process, fifty kills of a recorder. A thousand
-# real controllers take longer than all the rest.
+# the search of whole worlds, the same bytes in another process. What is marked `long` takes longer than all the rest.
 whole: $(STAMP)  ## test, browser and most of torture in one run
-	$(BIN)/python -m pytest -q -rs -m 'not packaging' -n $(WORKERS) --dist worksteal \
-		--deselect tests/exhaustive/test_whole.py --deselect tests/torture/test_determinism.py \
-		--deselect tests/store/test_killed.py::test_fifty_kills \
-		--deselect 'tests/controller/test_herd.py::test_real_controllers_come_back_like_that[1000]'
+	$(BIN)/python -m pytest -q -rs -m 'not packaging and not long' -n $(WORKERS) --dist worksteal \
+		--deselect tests/exhaustive/test_whole.py --deselect tests/torture/test_determinism.py
 
 check: lint types whole packaging  ## all that CI runs
 

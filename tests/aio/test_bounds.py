@@ -89,7 +89,7 @@ def test_the_thread_stays_while_a_host_has_something_to_remember() -> None:
     until_no_thread()
 
 
-@pytest.mark.parametrize("count", [25, pytest.param(1_000, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("count", [25, pytest.param(1_000, marks=pytest.mark.long)])
 def test_opens_and_closes_leak_nothing(count: int) -> None:
     """Left at whatever moment: while it dials, once it is subscribed, with events on their way."""
 

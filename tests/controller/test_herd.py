@@ -133,7 +133,7 @@ def test_ten_attempts_last_for_half_a_minute_but_for_one_in_a_thousand() -> None
 # -- real controllers -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("clients", [100, pytest.param(CLIENTS, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("clients", [100, pytest.param(CLIENTS, marks=pytest.mark.long)])
 async def test_real_controllers_come_back_like_that(clients: int, autojump_clock: MockClock) -> None:
     """The exchange falls under all of them, and is back after 30 s."""
     feeds: list[ConnectionController] = []

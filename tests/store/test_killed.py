@@ -109,7 +109,7 @@ async def test_three_kills(exchange_config: Path, tmp_path: Path, seed: int) -> 
     assert sum(len(each.ids) for each in assert_sound(path)) > RATE_PER_S
 
 
-@pytest.mark.torture
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [2])
 async def test_fifty_kills(exchange_config: Path, tmp_path: Path, seed: int) -> None:
     path = tmp_path / "feed.db"

@@ -156,7 +156,7 @@ def read_plainly() -> list[str]:
     return ids
 
 
-@pytest.mark.torture
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(1, SEEDS_OF_THE_RECORDING))
 @pytest.mark.parametrize("name", RECORDED)
 async def test_a_recording_comes_out_whole_whatever_the_seed(
@@ -166,7 +166,7 @@ async def test_a_recording_comes_out_whole_whatever_the_seed(
     judge_recorded(name, outcome, simulator)
 
 
-@pytest.mark.torture
+@pytest.mark.long
 async def test_the_recording_comes_out_whole_on_real_sockets() -> None:
     """Half a minute by the machine's clock: that nothing above holds only on the virtual network."""
     outcome, simulator = await replayed("binance", 1, real=True)

@@ -29,6 +29,7 @@ class VenueWorld:
     simulator: VenueSimulator
     endpoints: Endpoints
     _stack: AsyncExitStack
+    _consuming: trio.Nursery
     feeds: list[Feed] = field(default_factory=list)
 
     def adapter(self, **limits: Any) -> BaseExchange:
@@ -51,6 +52,7 @@ class VenueWorld:
             )
         )
         self.feeds.append(Feed(controller))
+        self._consuming.start_soon(self.feeds[-1].consume)
         return self.feeds[-1]
 
     def fail(self, **modes: Mode) -> None:
@@ -84,21 +86,9 @@ async def venue_world(venue: Venue, **settings: Any) -> AsyncIterator[VenueWorld
         simulator = VenueSimulator(venue, config, wall_clock=virtual_wall_clock)
         async with serve_exchange(simulator) as endpoints, trio.open_nursery() as nursery:
             async with AsyncExitStack() as stack:
-                world = VenueWorld(simulator, endpoints, stack)
-                nursery.start_soon(_consume_all, world)
-                yield world
+                yield VenueWorld(simulator, endpoints, stack, nursery)
             nursery.cancel_scope.cancel()
     assert network.open_sockets == 0
-
-
-async def _consume_all(world: VenueWorld) -> None:
-    consumed = 0
-    async with trio.open_nursery() as nursery:
-        while True:
-            for feed in world.feeds[consumed:]:
-                nursery.start_soon(feed.consume)
-            consumed = len(world.feeds)
-            await trio.sleep(0.01)
 
 
 def trades_of(feed: Feed, stream: Stream) -> list[Trade]:

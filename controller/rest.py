@@ -177,22 +177,32 @@ class RestClient:
         if self._compressed:
             request.headers.setdefault("accept-encoding", ACCEPTED)
         response = await self._http.send(request, stream=True)
+        encoding = response.headers.get("content-encoding", "")
+        raw = bytearray()
         try:
-            raw = bytearray()
-            # Cancelled rather than left: httpx's generators must end by themselves, or they are collected half-way.
-            with trio.CancelScope() as reading:
-                async for chunk in response.aiter_raw():
-                    raw += chunk
-                    if len(raw) > self._reply_size_max:
-                        reading.cancel()
+            if response.is_stream_consumed:
+                # A hook of the client that the app brought has read it, and so unpacked it.
+                raw += response.content
+                encoding = ""
+            else:
+                await self._read_raw(response, raw)
         finally:
             # The connection goes back to the pool, or is closed where the reply was not read to its end.
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
                 await response.aclose()
             self.stats.bytes_received += response.num_bytes_downloaded
         headers = {name.lower(): value for name, value in response.headers.items()}
-        body = self._body(request.url.path, bytes(raw), response.headers.get("content-encoding", ""))
+        body = self._body(request.url.path, bytes(raw), encoding)
         return RestReply(status=response.status_code, headers=headers, body=body)
+
+    async def _read_raw(self, response: httpx.Response, raw: bytearray) -> None:
+        """Read what comes over the wire into ``raw``, a chunk more than is allowed at most."""
+        # Cancelled rather than left: httpx's generators must end by themselves, or they are collected half-way.
+        with trio.CancelScope() as reading:
+            async for chunk in response.aiter_raw():
+                raw += chunk
+                if len(raw) > self._reply_size_max:
+                    reading.cancel()
 
     def _body(self, path: str, raw: bytes, encoding: str) -> bytes:
         size_max = self._reply_size_max

@@ -43,6 +43,26 @@ async def test_where_either_side_does_not_want_it_nothing_is_compressed(
     assert rest.bytes_received == rest.bytes_read
 
 
+@pytest.mark.parametrize("form", ["off", "gzip"])
+async def test_a_client_whose_hook_reads_the_reply_is_no_obstacle(form: Form, autojump_clock: MockClock) -> None:
+    """Apps log replies that way."""
+
+    async def read(response: httpx.Response) -> None:
+        await response.aread()
+
+    config = SimulatorConfig(channels=("ticker",), rate_per_s=50.0, compression=form)
+    async with (
+        open_world(config=config) as world,
+        httpx.AsyncClient(event_hooks={"response": [read]}, trust_env=False) as http,
+        open_controller(
+            ws_url=world.ws_url, rest_url=world.rest_url, streams=[Stream("ticker", "BTC/USD")], http=http
+        ) as controller,
+    ):
+        await controller.wait_for(State.CONNECTED)
+        await trio.sleep(10)
+        assert len(await controller.price_history("BTC/USD", limit=100)) == 100
+
+
 @pytest.mark.parametrize("form", ["gzip", "zstd"])
 async def test_gaps_are_filled_from_compressed_pages(form: Form, autojump_clock: MockClock) -> None:
     config = SimulatorConfig(channels=("ticker",), rate_per_s=50.0, compression=form, record=True)

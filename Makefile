@@ -8,8 +8,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 UV     := $(shell command -v uv 2>/dev/null)
 STAMP  := $(VENV)/.installed
-# Half as many again as processors: tests of real sockets and processes mostly wait.
-WORKERS = $(shell $(BIN)/python -c 'import os; print(3 * (os.cpu_count() or 1) // 2)')
+# Twice as many as processors: tests of real sockets and processes mostly wait.
+WORKERS = $(shell $(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .PHONY: help setup demo test torture browser long whole prove lint types mypy pyright packaging check diagrams clean
 .PHONY: bench bench-quick bench-peers

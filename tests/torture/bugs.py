@@ -657,7 +657,7 @@ FOUND_BY: Final[dict[str, tuple[int, str]]] = {
     "claims_not_rechecked": (22, "a socket that speaks is not called silent"),
     "resynced_not_rechecked": (94, "CONNECTED is a promise, and gaps are closed"),
     "idle_not_rechecked": (22, "a socket that speaks is not called silent"),
-    "old_activity_lives_on": (0, "what runs agrees with the state"),
+    "old_activity_lives_on": (15, "what runs agrees with the state"),
     "fetch_loop_while_connected": (0, "no REST polling while connected"),
     "backoff_reset_on_handshake": (19, "attempts are bounded"),
     "backoff_never_grows": (19, "attempts are bounded"),

@@ -49,8 +49,10 @@ async def test_prometheus_reads_what_the_snapshot_says(autojump_clock: MockClock
         with exporter.feed(feed.controller, "reference"):
             figures = await with_a_gap(feed)
             found = scraped(registry)
-        assert value(found, "gapless_state_current", feed="reference", state="CONNECTED") == 1.0
-        assert value(found, "gapless_state_current", feed="reference", state="SILENT") == 0.0
+        for state in State:
+            # Whether another gap has just opened, the draw says.
+            is_current = state is figures.state.current
+            assert value(found, "gapless_state_current", feed="reference", state=state.value) == float(is_current)
         assert value(found, "gapless_delivered_total", feed="reference", source="LIVE") == figures.data.live > 0
         assert value(found, "gapless_gaps_opened_total", feed="reference") == figures.gaps.opened > 0
         assert value(found, "gapless_rest_requests_total", feed="reference", outcome="succeeded") > 0

@@ -120,7 +120,7 @@ def test_opens_and_closes_leak_nothing(count: int) -> None:
             grown = (held_bytes() - held) / (count * 4 // 5)
             tracemalloc.stop()
             assert open_files() <= files
-            # A feed that stayed would hold tens of KiB. Caches that fill up weigh on a few feeds more than on a thousand.
+            # A feed that stayed would hold tens of KiB; caches that fill up weigh more on a few feeds than on many.
             assert grown < (1_000 if count >= 1_000 else 4_000), f"{grown:.0f} bytes per feed"
 
     async def patient() -> None:

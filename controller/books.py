@@ -20,10 +20,9 @@ from loguru import logger
 from gapless.controller import notices
 from gapless.controller.allowance import Allowance
 from gapless.controller.config import NetworkConfig
-from gapless.controller.cursor import Cursor, Rewind, StreamCursor
 from gapless.controller.delivery import DeliveryBuffer
 from gapless.controller.epochs import Epochs
-from gapless.controller.events import AnyEvent, Balance, ContinuityLost, MarketData, NoticeKind, Order, Source
+from gapless.controller.events import Balance, ContinuityLost, MarketData, NoticeKind, Order, Source
 from gapless.controller.exchange import Exchange, HistoryRow, MarketUpdate, SequenceRule
 from gapless.controller.instants import instant, rfc3339
 from gapless.controller.sequence_tracker import SequenceTracker
@@ -77,6 +76,8 @@ class Books:
         self._reconciles = config.reconciliation_enabled
         self._tracker = SequenceTracker(jump_max=config.sequence_jump_max, intervals_max=config.open_intervals_max)
         self._by_key = {(stream.channel, stream.symbol): self._opened(stream) for stream in streams}
+        self.sparse: Final = {each for each in self._by_key.values() if self._is_sparse(each)}
+        """Those whose ids do not tell what a frame held that could not be read, and that REST can tell."""
         self.find_by_key: Final[Callable[[tuple[str, str]], Subscription | None]] = self._by_key.get
         """:meth:`find` for the fast path: the names as a pair."""
         self._loss_reason = "no_history" if config.reconciliation_enabled else "reconciliation_disabled"
@@ -102,6 +103,10 @@ class Books:
             generation=self.generation,
         )
 
+    @staticmethod
+    def _is_sparse(subscription: Subscription) -> bool:
+        return subscription.ledger.is_sparse and subscription.sequenced and subscription.healable
+
     # -- desires -------------------------------------------------------------------------------------------------------
 
     def desire(self, stream: Stream) -> None:
@@ -109,6 +114,8 @@ class Books:
         key = (stream.channel, stream.symbol)
         if key not in self._by_key:
             self._by_key[key] = subscription = self._opened(stream)
+            if self._is_sparse(subscription):
+                self.sparse.add(subscription)
             subscription.barred = self._ending[key] > 0
             self._desires_differ(f"{stream} is being subscribed")
 
@@ -119,6 +126,7 @@ class Books:
             KeyError: it is not desired.
         """
         subscription = self._by_key.pop((stream.channel, stream.symbol))
+        self.sparse.discard(subscription)
         self._tracker.forget(stream.channel, stream.symbol)
         self.lose(subscription, subscription.ledger.lose_all(), "unsubscribed")
         self.turns.drop(subscription)
@@ -137,56 +145,6 @@ class Books:
             del self._ending[key]
             if (subscription := self._by_key.get(key)) is not None:
                 subscription.barred = False
-
-    def resume(self, cursor: Cursor) -> None:
-        """Go on where the app left off, in the streams that are desired; before anything else is entered."""
-        over = dict.fromkeys(each.epoch for each in cursor.streams if each.epoch != cursor.epoch)
-        for epoch in (*over, cursor.epoch):
-            if epoch is not None:
-                self.epochs.enter(epoch, confirmed=True)
-                self.epochs.current = epoch
-        for position in cursor.streams:
-            subscription = self.find(position.channel, position.symbol)
-            if subscription is not None and not subscription.is_account:
-                self._resume(subscription, position)
-
-    def _resume(self, subscription: Subscription, position: StreamCursor) -> None:
-        subscription.last_timestamp = subscription.numbered_at = position.timestamp
-        if position.next_id is None or not subscription.sequenced:
-            return
-        subscription.owed = True
-        subscription.ledger.resume(position.next_id, position.holes)
-        if position.epoch != self.epoch:
-            # The app was not told yet that this epoch is over.
-            now, self.epochs.current = self.epochs.current, position.epoch
-            self.restart(subscription, position.epoch, now)
-            self.epochs.current = now
-            return
-        for start, end in position.holes:
-            self.open_gap(subscription, start, end, "resumed")
-
-    def cursor(self, unread: Sequence[AnyEvent] = ()) -> Cursor:
-        """Where the app is: as far as the books are, less what it was not given, or has yet to read (oldest first)."""
-        positions = {
-            (each.stream.channel, each.stream.symbol): Rewind(
-                self.epoch,
-                each.ledger.next_id if each.sequenced else None,
-                [*each.ledger.gaps, *each.ledger.tentative],
-            )
-            for each in self.subscriptions
-            if not each.is_account
-        }
-        for event in reversed([*unread, *self.delivery.held()]):
-            if isinstance(event, MarketData | ContinuityLost):
-                position = positions.get((event.channel, event.symbol))
-                if position is not None:
-                    position.undo(event)
-        streams = [
-            position.position(*key, found.last_timestamp)
-            for key, position in positions.items()
-            if (found := self.find(*key)) is not None
-        ]
-        return Cursor(streams=streams, epoch=self.epoch)
 
     def start_generation(self, generation: int) -> None:
         """A new socket is about to be dialled: of the one before nothing comes any more."""

@@ -17,6 +17,7 @@ from gapless.controller import (
     link,
     notices,
     reconciler,
+    resuming,
     retry_timer,
     silence_verifier,
     suspend_watch,
@@ -187,7 +188,7 @@ class ConnectionController:
         self._state_clock = StateClock(self.state, trio.current_time())
         self._moved = Signal()
         if resume is not None:
-            books.resume(resume)
+            resuming.resume(books, resume)
         self._new_generation()
 
     # -- data ---------------------------------------------------------------------------------------------------------
@@ -224,7 +225,7 @@ class ConnectionController:
             unread: what was handed over last and does not count as consumed all the same: the rest of a batch, oldest
                 first.
         """
-        return self._runtime.books.cursor(unread)
+        return resuming.cursor_of(self._runtime.books, unread)
 
     # -- state --------------------------------------------------------------------------------------------------------
 

@@ -103,9 +103,8 @@ class LiveFeed:
 
     def unreadable(self) -> None:
         """A frame could not be read. Where ids do not tell what was in it, it may have held anything: REST is asked."""
-        for subscription in self._books.subscriptions:
-            if subscription.ledger.is_sparse and subscription.sequenced and subscription.healable:
-                subscription.ledger.interrupt()
+        for subscription in self._books.sparse:
+            subscription.ledger.interrupt()
 
     def _owe_after(self, subscription: Subscription, mark: int) -> None:
         ledger = subscription.ledger

@@ -2,10 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
-import trio
-
 from gapless.controller.exchange import Budget
-from gapless.controller.request_window import RequestWindow
+from gapless.controller.gate import Gate
 
 
 class Outbox:
@@ -16,15 +14,11 @@ class Outbox:
         budget: frames in so many seconds; None: as they come.
     """
 
-    __slots__ = ("_line", "_send", "_window")
+    __slots__ = ("_gate", "_send")
 
     def __init__(self, send: Callable[[str], Awaitable[None]], budget: Budget | None) -> None:
         self._send = send
-        self._window: RequestWindow | None = None
-        if budget is not None:
-            frames, window_s = budget
-            self._window = RequestWindow(requests=frames, window_s=window_s)
-            self._line = trio.Lock()
+        self._gate = None if budget is None else Gate(budget, "messages")
 
     async def send(self, frame: str) -> None:
         """Send one frame in its turn. Blocks while the send buffer is full: the caller brings a deadline.
@@ -32,8 +26,6 @@ class Outbox:
         Raises:
             LinkError: the socket is gone.
         """
-        if self._window is not None:
-            async with self._line:
-                await trio.sleep(self._window.wait_s(trio.current_time()))
-                self._window.sent(trio.current_time())
+        if self._gate is not None:
+            await self._gate.turn()
         await self._send(frame)

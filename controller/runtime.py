@@ -9,12 +9,12 @@ from gapless.controller.backoff import ReconnectBackoff
 from gapless.controller.books import Books
 from gapless.controller.collector import Collector
 from gapless.controller.config import NetworkConfig
-from gapless.controller.connect_gates import ConnectGate
 from gapless.controller.errors import LinkError
 from gapless.controller.exchange import Exchange
 from gapless.controller.fast_path import FastPath
 from gapless.controller.feed import LiveFeed
 from gapless.controller.fetch_pace import FetchPace
+from gapless.controller.gate import Gate
 from gapless.controller.heartbeat import HeartbeatManager
 from gapless.controller.outbox import Outbox
 from gapless.controller.rotation import Rotation
@@ -83,7 +83,7 @@ class Runtime:
     """Notified when REST has answered or a PONG came: what the verifier waits for."""
     examined: Signal
     """Notified when the examination of a silence begins."""
-    connect_gate: ConnectGate | None
+    connect_gate: Gate | None
     """Of the host that is dialled; None: it may be dialled at will."""
     prefix: str = ""
     """Of request ids: no two controllers that may share an adapter use the same; the first of a run has none."""

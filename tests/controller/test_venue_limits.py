@@ -19,9 +19,10 @@ from gapless.controller import (
     open_controllers,
     split_streams,
 )
-from gapless.controller.connect_gates import ConnectGate, gate_of
+from gapless.controller.connect_gates import gate_of
 from gapless.controller.exchanges import BinanceExchange, ReferenceExchange
 from gapless.controller.exchanges import CoinbaseExchange as CoinbaseAdapter
+from gapless.controller.gate import Gate
 from gapless.controller.host_limiters import limiter_of
 from gapless.controller.outbox import Outbox
 from gapless.controller.request_window import WINDOW_GUARD_S, RequestWindow
@@ -102,7 +103,7 @@ async def test_sixty_frames_are_said_within_what_the_venue_takes(
 
 
 async def test_a_gate_lets_through_so_many_in_any_window_and_says_who_waits(autojump_clock: MockClock) -> None:
-    gate = ConnectGate((3, 10.0))
+    gate = Gate((3, 10.0), "connections")
     passed: list[float] = []
 
     async def dial() -> None:

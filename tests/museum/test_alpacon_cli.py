@@ -5,6 +5,7 @@ import trio
 from trio.testing import MockClock
 
 from gapless.controller import State
+from gapless.controller.backoff import ATTEMPT_SPACING_S
 from tests.kit import TICKER
 from tests.scripted import Socket, Venue, history
 
@@ -34,7 +35,7 @@ async def test_a_connection_that_lasts_no_time_resets_no_backoff(gives: str, aut
         in_the_last = [at for at in venue.dialled_at if at > 120.0]
         assert 2 <= len(in_the_last) <= 18, "ten seconds on average, at least: with a reset it were 180"
         pauses = [move.retry_in_s or 0.0 for move in feed.moved(State.REST_FALLBACK)]
-        # Drawn from up to 2 s, and the draw begins where the second between two attempts ends.
-        assert max(pauses[:2]) <= 3.0
+        # The jitter of a first backoff, a second, begins where the spacing of attempts allows the next one.
+        assert max(pauses[:2]) <= ATTEMPT_SPACING_S + 1.0
         assert max(pauses) > 15.0
         assert feed.ids() == list(range(1, issued + 1))

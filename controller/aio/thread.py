@@ -25,8 +25,8 @@ _LOOK_S: Final = 1.0
 """Seconds between two looks for event loops that were closed, and limiters that are clear. A closed loop tells nobody,
 and its feed wastes a socket at most until then."""
 _EXIT_MAX_S: Final = 5.0
-"""Seconds that the interpreter's end waits for the thread, which takes milliseconds on a machine with nothing else to do.
-One that still runs while the interpreter is taken down can hang it."""
+"""Seconds that the interpreter's end waits for the thread, which takes milliseconds on a quiet machine. One that still
+runs while the interpreter is taken down can hang it."""
 
 _lock: Final = threading.Lock()
 _current: "TrioThread | None" = None

@@ -65,6 +65,7 @@ def test_it_behaves_like_a_plain_set_of_numbers() -> None:
                 model -= set(first)
                 reached["popped"] += 1
             assert members(list(intervals)) == sorted(model)
+            assert intervals.ids == len(model)
             assert all(end + 1 < start for (_, end), (start, _) in pairwise(intervals)), "disjoint and not touching"
             assert len(intervals) == sum(1 for number in model if number - 1 not in model)
             assert {number for number in range(-1, HIGHEST + 2) if number in intervals} == model
@@ -86,6 +87,7 @@ def test_numbers_may_be_large() -> None:
     assert intervals.discard(10**11)
     assert intervals.take(5, 10**12) == [(5, 10**11 - 1), (10**11 + 1, 10**12)]
     assert list(intervals) == [(1, 4)]
+    assert intervals.ids == 4
 
 
 def test_one_may_change_it_while_walking_through_it() -> None:
@@ -97,7 +99,7 @@ def test_one_may_change_it_while_walking_through_it() -> None:
 def test_an_empty_set_has_no_first_interval() -> None:
     intervals = of((1, 2))
     intervals.clear()
-    assert list(intervals) == []
+    assert (list(intervals), intervals.ids) == ([], 0)
     assert 1 not in intervals
     with pytest.raises(IndexError):
         intervals.pop_first()

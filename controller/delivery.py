@@ -12,7 +12,9 @@ When the buffer is full:
   where only what is held back is too much, those frames that would have to wait, too.
 * ``conflate``: before the next datum, of each stream's market data only the latest stays; the rest is reported. Should
   that free less than half (account data, or more streams than half the buffer), the first way follows.
-* ``raise``: what is held is handed over, then the app gets a :class:`DeliveryOverflowError`.
+* ``raise``: what is held is handed over, then the app gets a :class:`DeliveryOverflowError`. From the failure on there
+  is no room, however much the app takes: REST is asked for nothing, and what moves the books all the same is kept for
+  the cursor (:mod:`refused`), so that the app can go on from what it was given.
 """
 
 from collections import deque
@@ -25,6 +27,7 @@ from gapless.controller.conflation import Loss, NumberOf, conflated, ranges, seq
 from gapless.controller.errors import DeliveryOverflowError
 from gapless.controller.events import AnyEvent, BalanceUpdate, GapFilled, MarketData, OrderUpdate, Trade
 from gapless.controller.hold_back import Data, HoldBack
+from gapless.controller.refused import Refused
 from gapless.controller.signal import Signal, Wakeup
 
 Overflow = Literal["refetch", "conflate", "raise"]
@@ -89,19 +92,20 @@ class DeliveryBuffer:
         self._turn_ends_at = float("-inf")
         self._closed = False
         self._failure: DeliveryOverflowError | None = None
+        self._refused = Refused()
 
     def __len__(self) -> int:
         """Events held, of every kind, held-back ones included."""
         return len(self._events) + len(self._held_back)
 
     def held(self) -> list[AnyEvent]:
-        """Every event the app was not given, oldest first; what is held back comes last."""
-        return [*self._events, *self._held_back]
+        """Every event the app was not given, of each stream oldest first; what was refused after a failure comes last."""
+        return [*self._events, *self._held_back, *self._refused]
 
     @property
     def room(self) -> int:
-        """How many more pieces of data fit the queue."""
-        return self.capacity - self._data_held
+        """How many more pieces of data fit the queue; none once it has failed."""
+        return self.capacity - self._data_held if self._failure is None else 0
 
     @property
     def queue_overflows(self) -> bool:
@@ -110,8 +114,8 @@ class DeliveryBuffer:
 
     @property
     def hold_room(self) -> int:
-        """How many more pieces of data may be held back."""
-        return self.capacity - len(self._held_back)
+        """How many more pieces of data may be held back; none once the buffer has failed."""
+        return self.capacity - len(self._held_back) if self._failure is None else 0
 
     # -- the producer's side -------------------------------------------------------------------------------------------
 
@@ -121,6 +125,7 @@ class DeliveryBuffer:
         The caller has checked that there is room; only the rows of one snapshot, and what was held back, may overshoot.
         """
         if self._failure is not None:
+            self._refused.note(event)
             return
         self._events.append(event)
         self._data_held += 1
@@ -132,6 +137,8 @@ class DeliveryBuffer:
     def put_all(self, events: Sequence[Data]) -> None:
         """Add several pieces of data, fewer than there is room for."""
         if self._failure is not None:
+            for event in events:
+                self._refused.note(event)
             return
         self._events.extend(events)
         self._data_held += len(events)
@@ -140,6 +147,7 @@ class DeliveryBuffer:
     def put(self, event: AnyEvent) -> None:
         """Add an event that must never be dropped."""
         if self._failure is not None:
+            self._refused.note(event)
             return
         self._events.append(event)
         if len(self._events) - self._data_held > CONTROL_MAX:
@@ -148,6 +156,9 @@ class DeliveryBuffer:
 
     def hold_back(self, stream: Hashable, sequence_id: int, event: Data) -> None:
         """Keep one piece of data until nothing before it is missing."""
+        if self._failure is not None:
+            self._refused.note(event)
+            return
         self._held_back.keep(stream, sequence_id, event)
         if self.hold_room <= 0:
             self._hold_full = self.overflowing = True
@@ -196,11 +207,11 @@ class DeliveryBuffer:
     async def wait_room(self, rows: int) -> None:
         """Wait until a page of ``rows`` fits (at most half the capacity) and no overflow of the queue lasts.
 
-        A full hold-back is no reason to wait: only a page can free it.
+        A full hold-back is no reason to wait: only a page can free it. Once the buffer has failed it waits for ever.
         """
         wanted = min(rows, self.capacity // 2)
         self.make_room()
-        while self._queue_full or self.room < wanted:
+        while self.queue_overflows or self.room < wanted:
             await self._drained.wait()
             self.make_room()
 
@@ -228,7 +239,7 @@ class DeliveryBuffer:
         self._relieve()
 
     def _conflate_hold(self, loss: Loss) -> None:
-        if self.hold_room > 0:
+        if len(self._held_back) < self.capacity:
             return
         words, gone = self._held_back.keep_latest()
         for word in words:

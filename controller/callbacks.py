@@ -11,6 +11,11 @@
 
 Without ``on_reconciliation`` everything goes to ``on_message``. Callbacks are synchronous and must not block; what one
 raises ends the run and comes out of ``open_controller`` as it is.
+
+**Consumed** is what a callback was called with, from the beginning of the call: one that stores the event and
+:meth:`cursor() <gapless.controller.ConnectionController.cursor>` in one transaction stores what belongs together. What
+a callback raised over is not: asked after the block, ``cursor()`` has it come once more. The rest of what was taken out
+of the buffer at once is not, either. (A list of ``price_history`` is one call, so it is consumed as a whole.)
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +51,14 @@ class Callbacks:
             )
         self._on_message = on_message
         self._on_reconciliation = on_reconciliation
+        self._batch: Sequence[AnyEvent] = ()
+        self._consumed = 0
+        """Events of the batch that count as consumed."""
+
+    @property
+    def unread(self) -> Sequence[AnyEvent]:
+        """What was taken out of the buffer and does not count as consumed, oldest first."""
+        return self._batch[self._consumed :]
 
     @property
     def consume(self) -> bool:
@@ -56,36 +69,48 @@ class Callbacks:
         """Hand over everything, in order, until the buffer is closed."""
         calls = 0
         while batch := await delivery.take_all():
-            for call in self.calls(batch):
-                call()
+            for _ in self.hand_over(batch):
                 calls += 1
                 if calls % FAIR_SHARE == 0:
                     await trio.lowlevel.checkpoint()
 
-    def calls(self, batch: Sequence[AnyEvent]) -> Iterator[Callable[[], None]]:
-        """What is to be called for a batch, in order."""
-        for origin, events in groupby(batch, key=_origin):
-            yield from self._calls(origin, list(events))
+    def hand_over(self, batch: Sequence[AnyEvent]) -> Iterator[None]:
+        """Call for each event of a batch, in order: one call a step. What no call was begun for stays ``unread``."""
+        self._batch, self._consumed = batch, 0
+        for origin, group in groupby(batch, key=_origin):
+            for call, events in self._calls(origin, list(group)):
+                self._consumed += events
+                try:
+                    call()
+                except BaseException:
+                    self._consumed -= events
+                    raise
+                yield
 
-    def _calls(self, origin: "_Origin | None", events: list[AnyEvent]) -> list[Callable[[], None]]:
+    def _calls(self, origin: "_Origin | None", events: list[AnyEvent]) -> list["_Call"]:
+        """What is to be called for events of one origin, and for how many of them each."""
         reconcile, on_message = self._on_reconciliation, self._on_message
         if on_message is None:
             return []
         if origin is None or reconcile is None:
-            return [_bound(on_message, event) for event in events]
+            return [(_bound(on_message, event), 1) for event in events]
         kind, _stream = origin
         if isinstance(events[0], SnapshotRead):
             # It has no rows that would tell.
-            return [_bound(on_message, events[0]), _told(reconcile, kind, [])]
+            return [(_bound(on_message, events[0]), 0), (_told(reconcile, kind, []), 1)]
         if kind == "market_data":
-            return [_told(reconcile, kind, event) for event in events if isinstance(event, MarketData)]
+            return [(_told(reconcile, kind, event), 1) for event in events if isinstance(event, MarketData)]
+        data: Reconciled
         if kind == "price_history":
-            return [_told(reconcile, kind, [event for event in events if isinstance(event, MarketData)])]
-        if kind == "orders":
-            return [_told(reconcile, kind, [event for event in events if isinstance(event, OrderUpdate)])]
-        return [_told(reconcile, kind, [event for event in events if isinstance(event, BalanceUpdate)])]
+            data = [event for event in events if isinstance(event, MarketData)]
+        elif kind == "orders":
+            data = [event for event in events if isinstance(event, OrderUpdate)]
+        else:
+            data = [event for event in events if isinstance(event, BalanceUpdate)]
+        return [(_told(reconcile, kind, data), len(events))]
 
 
+_Call = tuple[Callable[[], None], int]
 _Origin = tuple[ReconciliationKind, str]
 
 

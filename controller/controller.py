@@ -219,13 +219,15 @@ class ConnectionController:
         """Where the app is in its market streams, for ``open_controller(resume=...)`` of another day.
 
         What was handed over counts as consumed, the rest does not: ask between two events, or two batches, when all of
-        what came before is stored. Orders and balances need none: the next snapshot tells them.
+        what came before is stored. Orders and balances need none: the next snapshot tells them. With callbacks, what
+        one is called with counts as consumed while it runs, so that it can store that and this in one transaction; what
+        came with it and was not called for yet does not count, nor does what a callback raised over.
 
         Args:
             unread: what was handed over last and does not count as consumed all the same: the rest of a batch, oldest
                 first.
         """
-        return resuming.cursor_of(self._runtime.books, unread)
+        return resuming.cursor_of(self._runtime.books, [*unread, *self._callbacks.unread])
 
     # -- state --------------------------------------------------------------------------------------------------------
 

@@ -99,7 +99,7 @@ class DeliveryBuffer:
         return len(self._events) + len(self._held_back)
 
     def held(self) -> list[AnyEvent]:
-        """Every event the app was not given, of each stream oldest first; what was refused after a failure comes last."""
+        """Every event the app was not given, of each stream oldest first; what came after a failure is last."""
         return [*self._events, *self._held_back, *self._refused]
 
     @property

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from gapless.controller.aio.feed import Parts
 from gapless.controller.controller import REQUESTED, ConnectionController
+from gapless.controller.callbacks import Callbacks
 from gapless.controller.cursor import Cursor
 from gapless.controller.delivery import Batches, Events
 from gapless.controller.errors import ConfigurationError
@@ -29,11 +30,11 @@ class AsyncioController:
     things at once, and every command, waits for one turn of the controllers' thread.
     """
 
-    def __init__(self, parts: Parts, *, callbacks_consume: bool) -> None:
+    def __init__(self, parts: Parts, callbacks: Callbacks) -> None:
         self._inner: ConnectionController = parts.inner
         self._held = parts.events
         self._crossing = parts.crossing
-        self._callbacks_consume = callbacks_consume
+        self._callbacks = callbacks
         self._events = Events(parts.events)
 
     # -- data ---------------------------------------------------------------------------------------------------------
@@ -52,7 +53,7 @@ class AsyncioController:
         return Batches(self._held)
 
     def _refuse_beside_callbacks(self) -> None:
-        if self._callbacks_consume:
+        if self._callbacks.consume:
             raise ConfigurationError("the events go to on_message; a controller with callbacks cannot be looped over")
 
     def sequence_rule(self, stream: Stream) -> SequenceRule:
@@ -64,7 +65,8 @@ class AsyncioController:
 
         Works after the block was left, too.
         """
-        return self._crossing.read(lambda: self._inner.cursor(unread=[*unread, *self._held.unread()]))
+        before = [*unread, *self._callbacks.unread]
+        return self._crossing.read(lambda: self._inner.cursor(unread=[*before, *self._held.unread()]))
 
     # -- state --------------------------------------------------------------------------------------------------------
 

@@ -89,7 +89,7 @@ async def open_controller(
             if callbacks.consume:
                 consume = _consume(callbacks, parts.events, interruption.interrupt)
                 consumers.append(asyncio.create_task(consume, name="gapless.callbacks"))
-            yield AsyncioController(parts, callbacks_consume=callbacks.consume)
+            yield AsyncioController(parts, callbacks)
         except GeneratorExit:
             # The event loop is being taken down with this block in it.
             can_wait = False
@@ -141,8 +141,7 @@ async def _consume(callbacks: Callbacks, events: HandOver, interrupt: _Interrupt
     calls = 0
     try:
         while batch := await events.take_all():
-            for call in callbacks.calls(batch):
-                call()
+            for _ in callbacks.hand_over(batch):
                 calls += 1
                 if calls % FAIR_SHARE == 0:
                     await asyncio.sleep(0)

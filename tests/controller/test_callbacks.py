@@ -24,6 +24,7 @@ from gapless.controller import (
     Stream,
     open_controller,
 )
+from gapless.controller.cursor import Cursor
 from gapless.simulator import FailureMode, FailuresConfig, ServerErrorMode
 from gapless.simulator.failure_modes import SelectMode
 from tests.kit import SESSION, TICKER, World, virtual_wall_clock, world
@@ -170,3 +171,126 @@ async def test_an_overflow_ends_the_run_where_the_policy_says_so(autojump_clock:
             await run_app(w, app, [TICKER], 60.0, overflow="raise", ordering="sequence", buffer_size=50)
     ids = [event.sequence_id or 0 for event in app.messages if isinstance(event, MarketData)]
     assert ids == list(range(ids[0], 20))
+
+
+# -- the cursor, asked in a callback -----------------------------------------------------------------------------------
+
+
+class CrashError(Exception):
+    """The app's own."""
+
+
+class Store:
+    """An app that keeps events and cursor together, and crashes at a datum: before or after it has stored it."""
+
+    def __init__(self, *, crash_at: int | None = None, crash_stored: bool = False) -> None:
+        self.kept: list[int] = []
+        self.cursor = Cursor(streams=[])
+        self.controller: ConnectionController | None = None
+        self._crash_at = crash_at
+        self._crash_stored = crash_stored
+
+    def on_message(self, event: AnyEvent) -> None:
+        self._keep([event])
+
+    def on_reconciliation(self, _kind: str, data: Reconciled) -> None:
+        self._keep([data] if isinstance(data, MarketData) else data)
+
+    def _keep(self, events: Sequence[AnyEvent]) -> None:
+        ids = [event.sequence_id or 0 for event in events if isinstance(event, MarketData)]
+        crashes = self._crash_at is not None and any(number >= self._crash_at for number in ids)
+        if crashes and not self._crash_stored:
+            raise CrashError
+        assert self.controller is not None
+        self.kept += ids
+        self.cursor = Cursor.decode(self.controller.cursor().encode())
+        if crashes:
+            raise CrashError
+
+    async def run(self, w: World, seconds: float, *, rest_apart: bool, resume: Cursor | None = None) -> None:
+        opened = open_controller(
+            ws_url=w.ws_url,
+            rest_url=w.rest_url,
+            streams=[TICKER],
+            wall_clock=virtual_wall_clock,
+            on_message=self.on_message,
+            on_reconciliation=self.on_reconciliation if rest_apart else None,
+            resume=resume,
+        )
+        async with opened as self.controller:
+            await trio.sleep(seconds)
+
+
+async def crashed(w: World, app: Store, *, rest_apart: bool) -> None:
+    """It crashes in the midst of a batch: what REST tells after four seconds of a dead network."""
+
+    async def outage() -> None:
+        await trio.sleep(3)
+        w.network.black_hole()
+        await trio.sleep(4)
+        w.network.heal()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outage)
+        with pytest.raises(CrashError):
+            await app.run(w, 120, rest_apart=rest_apart)
+
+
+@pytest.mark.parametrize("rest_apart", [False, True])
+@pytest.mark.parametrize("crash_stored", [False, True])
+async def test_a_callback_stores_an_event_and_the_cursor_together(
+    rest_apart: bool, crash_stored: bool, autojump_clock: MockClock
+) -> None:
+    async with world(rate_per_s=10) as w:
+        app = Store(crash_at=45, crash_stored=crash_stored)
+        await crashed(w, app, rest_apart=rest_apart)
+        before = list(app.kept)
+        later = Store()
+        await later.run(w, 60, rest_apart=rest_apart, resume=app.cursor)
+    numbers = before + later.kept
+    assert max(before) < 60
+    assert sorted(numbers) == list(range(min(numbers), max(numbers) + 1)), "each once, whatever was stored last"
+
+
+@pytest.mark.parametrize("rest_apart", [False, True])
+async def test_what_a_callback_raised_over_and_all_that_followed_is_not_consumed(
+    rest_apart: bool, autojump_clock: MockClock
+) -> None:
+    """Asked after the block, where the app has stored everything before."""
+    async with world(rate_per_s=10) as w:
+        app = Store(crash_at=45)
+        await crashed(w, app, rest_apart=rest_apart)
+        assert app.controller is not None
+        cursor = app.controller.cursor()
+        assert cursor == app.cursor
+        later = Store()
+        await later.run(w, 60, rest_apart=rest_apart, resume=cursor)
+    numbers = app.kept + later.kept
+    assert sorted(numbers) == list(range(min(numbers), max(numbers) + 1))
+
+
+async def test_a_block_that_is_left_amid_a_batch_has_not_consumed_the_rest(autojump_clock: MockClock) -> None:
+    """Between two callbacks others have a turn, now and then: also the one that leaves the block.
+
+    The batch is one page of REST.
+    """
+    taken: list[int] = []
+    enough = trio.Event()
+
+    def on_message(event: AnyEvent) -> None:
+        if isinstance(event, MarketData):
+            taken.append(event.sequence_id or 0)
+            if len(taken) >= 100:
+                enough.set()
+
+    async with world(rate_per_s=0) as w:
+        async with open_controller(
+            ws_url=w.ws_url, rest_url=w.rest_url, streams=[TICKER], on_message=on_message
+        ) as controller:
+            await controller.wait_for(State.CONNECTED)
+            w.network.reset(w.ws_port)
+            await trio.lowlevel.checkpoint()
+            w.publish(1_000)
+            await enough.wait()
+        assert len(taken) < 300
+        assert controller.cursor().streams[0].next_id == len(taken) + 1

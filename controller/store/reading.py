@@ -90,6 +90,12 @@ def series_in(connection: sqlite3.Connection) -> list[Series]:
     ]
 
 
+def streams_in(connection: sqlite3.Connection) -> dict[Stream, str | None]:
+    """Every stream that was asked for, whatever came of it, and what its ids tell."""
+    rows = connection.execute("SELECT channel, symbol, ids FROM streams ORDER BY channel, symbol")
+    return {Stream(channel, symbol): ids for channel, symbol, ids in rows}
+
+
 def account_streams_in(connection: sqlite3.Connection) -> list[Stream]:
     """Those of orders and balances: they are told by snapshots, not by ids."""
     rows = connection.execute(

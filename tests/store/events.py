@@ -5,7 +5,20 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from gapless.controller import AnyEvent, ContinuityLost, Cursor, MarketData, Source, StreamCursor, StreamReset, Trade
+from gapless.controller import (
+    AnyEvent,
+    ContinuityLost,
+    Cursor,
+    MarketData,
+    Order,
+    OrderUpdate,
+    SnapshotRead,
+    Source,
+    StreamCursor,
+    StreamRejected,
+    StreamReset,
+    Trade,
+)
 from gapless.controller.messages import SequenceRule
 from gapless.controller.store.database import opened
 
@@ -25,9 +38,17 @@ def trade(number: int, *, price_text: str = "0.10", symbol: str = "A", epoch: st
     return Trade(*head, 3.0, price_text, "3.000", "buy", "t-7")
 
 
-def lost(start: int, end: int | None, *, symbol: str = "A", epoch: str | None = EPOCH) -> ContinuityLost:
+def lost(
+    start: int,
+    end: int | None,
+    *,
+    channel: str = "ticker",
+    symbol: str = "A",
+    epoch: str | None = EPOCH,
+    reason: str = "evicted",
+) -> ContinuityLost:
     return ContinuityLost(
-        channel="ticker", symbol=symbol, epoch=epoch, start_seq=start, end_seq=end, reason="evicted", at=0.0
+        channel=channel, symbol=symbol, epoch=epoch, start_seq=start, end_seq=end, reason=reason, at=0.0
     )
 
 
@@ -54,3 +75,35 @@ def write(path: Path, *batches: tuple[Sequence[AnyEvent], Cursor], rule: str = "
 def query(path: Path, statement: str) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(statement).fetchall()
+
+
+def rejected(symbol: str, *, code: str = "UNKNOWN_SYMBOL", at: float = 0.0) -> StreamRejected:
+    return StreamRejected(channel="ticker", symbol=symbol, code=code, message="there is none", at=at)
+
+
+def order(number: int, *, snapshot: bool = False, at: float = 0.0) -> OrderUpdate:
+    placed = Order(order_id=f"o-{number}", symbol="A", side="buy", type="limit", quantity=1.0)
+    return OrderUpdate(
+        channel="orders",
+        symbol="*",
+        sequence_id=number,
+        epoch=EPOCH,
+        source=Source.LIVE,
+        order=placed,
+        snapshot=snapshot,
+        received_at=at,
+        generation=1,
+    )
+
+
+def snapshot_read(covers: int, *, rows: int = 0, at: float = 0.0) -> SnapshotRead:
+    return SnapshotRead(
+        channel="orders",
+        symbol="*",
+        sequence_id=covers,
+        epoch=EPOCH,
+        source=Source.POLL,
+        rows=rows,
+        generation=1,
+        at=at,
+    )

@@ -442,11 +442,23 @@ class Books:
         self.epochs.current = epoch
         self.changed.notify()
 
-    def restart(self, subscription: Subscription, old: str | None, new: str | None, *, first_id: int = 1) -> None:
-        """Start a stream's books anew: first the losses, then the reset. What is below ``first_id`` was told before."""
+    def restart(
+        self,
+        subscription: Subscription,
+        old: str | None,
+        new: str | None,
+        *,
+        first_id: int = 1,
+        is_told: bool = False,
+    ) -> None:
+        """Start a stream's books anew: first the losses, then the reset. What is below ``first_id`` was told before.
+
+        ``is_told``: the losses were, too, by another controller.
+        """
         ledger = subscription.ledger
-        self.lose(subscription, ledger.lose_all(), "epoch_ended")
-        self.lose(subscription, [(ledger.next_id or 1, None)], "epoch_ended")
+        if not is_told:
+            self.lose(subscription, ledger.lose_all(), "epoch_ended")
+            self.lose(subscription, [(ledger.next_id or 1, None)], "epoch_ended")
         self.turns.drop(subscription)
         ledger.reset(first_id)
         subscription.resets += 1

@@ -11,15 +11,19 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gapless.controller.errors import ConfigurationError
-from gapless.controller.events import ContinuityLost, MarketData
+from gapless.controller.events import ContinuityLost, MarketData, StreamReset
+from gapless.controller.far_jump import FarJump
 from gapless.controller.intervals import IntervalSet
 
 _Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _HOLES_MAX: Final = 100_000
 """Holes of one stream that are read; a controller keeps ``open_intervals_max`` and what its buffer holds."""
+EPOCHS_MAX: Final = 64
+"""Epochs already left that are remembered, so that a late reply cannot bring one back; and epochs that an app has yet
+to be told of. A venue restarts a few times a day at most."""
 
 
-class StreamCursor(Struct, frozen=True, kw_only=True):
+class StreamCursor(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where an app is in one stream.
 
     Attributes:
@@ -27,6 +31,12 @@ class StreamCursor(Struct, frozen=True, kw_only=True):
         next_id: every id below it was handed over, reported lost, never owed, or lies in a hole; None: not known.
         holes: ids below ``next_id`` that are still owed, as inclusive ranges in ascending order.
         timestamp: the venue's time of the newest datum, as far as the app must not be given it again; empty: none.
+        left_at: the next id in the epoch before, where the app left it: it may turn out to be the true one.
+        ended: whether the app was told that all from ``next_id`` on is lost with its epoch, and not yet what follows.
+        ahead: the epochs that it has yet to be told of, oldest first, and from which id each was owed.
+        jumped_from: two ids far ahead that continued each other have led from here to ``next_id``, and nothing but the
+            socket has said so: they may have been corrupt.
+        jumped_over: whether what lies between was owed.
     """
 
     channel: str
@@ -35,6 +45,11 @@ class StreamCursor(Struct, frozen=True, kw_only=True):
     next_id: _Id | None = None
     holes: Annotated[list[tuple[_Id, _Id]], Meta(max_length=_HOLES_MAX)] = []
     timestamp: str = ""
+    left_at: _Id = 1
+    ended: bool = False
+    ahead: Annotated[list[tuple[str | None, _Id]], Meta(max_length=EPOCHS_MAX)] = []
+    jumped_from: _Id | None = None
+    jumped_over: bool = True
 
     def __post_init__(self) -> None:
         before = -1
@@ -44,6 +59,24 @@ class StreamCursor(Struct, frozen=True, kw_only=True):
                     f"holes of {self.channel}:{self.symbol} must ascend, below next_id; got {start}..{end}"
                 )
             before = end
+
+
+class PastEpochs(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of the venue's epochs besides the present one; see :mod:`~gapless.controller.epochs`.
+
+    Attributes:
+        confirmed: whether a socket has spoken of the present one.
+        doubted: the other epoch that may be the true one.
+        returned: whether the present one was left once, on the word of REST alone.
+        votes: sockets that have spoken of the doubted epoch since any spoke of the present one.
+        left: those that are over, oldest first, the doubted one among them.
+    """
+
+    confirmed: bool = False
+    doubted: str | None = None
+    returned: bool = False
+    votes: Annotated[int, Meta(ge=0)] = 0
+    left: Annotated[list[str], Meta(max_length=EPOCHS_MAX)] = []
 
 
 class Cursor(Struct, frozen=True, kw_only=True):
@@ -57,6 +90,9 @@ class Cursor(Struct, frozen=True, kw_only=True):
     streams: list[StreamCursor]
     epoch: str | None = None
     """The venue's epoch of the newest thing that was heard."""
+    past: PastEpochs = PastEpochs()
+    venue: str | None = None
+    """The name of the venue, whose ids mean nothing among those of another; None: any."""
     version: Literal[1] = 1
 
     def encode(self) -> bytes:
@@ -79,38 +115,62 @@ class Cursor(Struct, frozen=True, kw_only=True):
 class Rewind:
     """One stream's position, taken back event by event, the newest first, over what the app was not given."""
 
-    def __init__(self, epoch: str | None, next_id: int | None, missing: Iterable[tuple[int, int]]) -> None:
+    def __init__(
+        self, epoch: str | None, next_id: int | None, missing: Iterable[tuple[int, int]], *, left_at: int = 1
+    ) -> None:
         self.epoch = epoch
         self.next_id = next_id
+        self.left_at = left_at
+        self.ended = False
+        self.ahead: list[tuple[str | None, int]] = []
         self.oldest_time = ""
         """Of the oldest datum that was taken back."""
         self._missing = IntervalSet()
         for start, end in missing:
             self._missing.add(start, end)
+        self._is_at_end = False
+        """Whether what comes next was told as the last words on an epoch."""
+        self._owed_from = 1
+        """The first id that is owed of the epoch in hand."""
 
-    def undo(self, event: MarketData | ContinuityLost) -> None:
+    def undo(self, event: MarketData | ContinuityLost | StreamReset) -> None:
         """Take one event back."""
+        was_at_end, self._is_at_end = self._is_at_end, False
         match event:
             case MarketData():
                 self.oldest_time = event.timestamp or self.oldest_time
-                if event.sequence_id is not None and event.epoch == self.epoch:
+                # What came before the epoch had a name is of the first that was named.
+                if event.sequence_id is not None and event.epoch in {None, self.epoch}:
                     self._missing.add(event.sequence_id, event.sequence_id)
+            case StreamReset():
+                self.ahead.insert(0, (event.new_epoch, self._owed_from))
+                del self.ahead[EPOCHS_MAX:]
+                self.epoch, self.ended, self._owed_from = event.old_epoch, True, 1
+                self.next_id, self.left_at = self.left_at, 1
+                self._missing = IntervalSet()
             case ContinuityLost(end_seq=None):
                 # All that was still to come of an epoch that is over: then that is where the app is.
-                self.epoch, self.next_id = event.epoch, event.start_seq
+                self.epoch, self.next_id, self.ended = event.epoch, event.start_seq, False
                 self._missing = IntervalSet()
-            case ContinuityLost(start_seq=start, end_seq=int(end)) if event.epoch == self.epoch:
-                self._missing.add(start, end)
+                self._is_at_end = True
+            case ContinuityLost(reason="epoch_ended", end_seq=int(end)) if not was_at_end:
+                # The first word on an epoch: so much of it was told before.
+                self._owed_from = end + 1
+            case ContinuityLost(start_seq=start, end_seq=int(end)):
+                self._is_at_end = was_at_end
+                if event.epoch in {None, self.epoch}:
+                    self._missing.add(start, end)
             case _:
                 pass
 
-    def position(self, channel: str, symbol: str, timestamp: str) -> StreamCursor:
-        """Where the app is."""
+    def position(self, channel: str, symbol: str, timestamp: str, jump: FarJump | None = None) -> StreamCursor:
+        """Where the app is. ``jump``: the one that the ledger might still take back."""
         holes, next_id = list(self._missing), self.next_id
         if next_id is not None:
             holes = [(start, min(end, next_id - 1)) for start, end in holes if start < next_id]
             if holes and holes[-1][1] == next_id - 1:
                 next_id = holes.pop()[0]
+        is_after_jump = jump is not None and not self.ahead and next_id == jump.end + 1
         return StreamCursor(
             channel=channel,
             symbol=symbol,
@@ -118,4 +178,14 @@ class Rewind:
             next_id=next_id,
             holes=holes if next_id is not None else [],
             timestamp=self.oldest_time or timestamp,
+            left_at=self.left_at,
+            ended=self.ended,
+            ahead=self._ahead(),
+            jumped_from=jump.start if jump is not None and is_after_jump else None,
+            jumped_over=jump.is_hole if jump is not None and is_after_jump else True,
         )
+
+    def _ahead(self) -> list[tuple[str | None, int]]:
+        """The epochs to be told of; of those that led back to where the app is it need not hear."""
+        named = [number for number, (epoch, _first) in enumerate(self.ahead, 1) if epoch == self.epoch is not None]
+        return self.ahead if self.ended or not named else self.ahead[named[-1] :]

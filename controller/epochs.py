@@ -7,13 +7,14 @@ may lead to such a replica, too: of the two epochs the doubted one is believed a
 of it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from gapless.controller.cursor import EPOCHS_MAX, PastEpochs
+
 VOTES: Final = 3
 """Sockets in a row that must speak of the doubted epoch."""
-_REMEMBERED: Final = 64
-"""Epochs already left, so that a late reply cannot bring one back. A venue restarts a few times a day at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,28 @@ class Epochs:
         """Whether the current epoch was left once, on the word of REST alone; REST alone speaks of the doubted one."""
         self._left: list[str] = []
 
+    @property
+    def past(self) -> PastEpochs:
+        """What a cursor has to tell of the other epochs."""
+        return PastEpochs(
+            confirmed=self.confirmed,
+            doubted=self._doubted,
+            returned=self._returned,
+            votes=self.votes,
+            left=list(self._left),
+        )
+
+    def resume(self, current: str | None, past: PastEpochs, told_of: Iterable[str] = ()) -> None:
+        """Go on where a cursor says. ``told_of``: epochs that it names besides, oldest first."""
+        left = [epoch for epoch in dict.fromkeys([*told_of, *past.left]) if epoch != current]
+        self.current, self.confirmed, self.votes = current, past.confirmed, past.votes
+        # One that was stored without it, by an older version: then nobody knows whether a socket has confirmed it.
+        self._doubted = past.doubted or (left[-1] if left and not past.confirmed else None)
+        self._returned = past.returned
+        if self._doubted is not None and self._doubted not in left:
+            left.append(self._doubted)
+        self._left = left[-EPOCHS_MAX:]
+
     def was_left(self, epoch: str) -> bool:
         """Whether a reply of this epoch is out of date."""
         return epoch in self._left
@@ -69,7 +92,7 @@ class Epochs:
         if self._returned:
             self._left.remove(epoch)
         self._left.append(old)
-        del self._left[:-_REMEMBERED]
+        del self._left[:-EPOCHS_MAX]
         self._doubted = old if self._returned or (was_confirmed and not confirmed) else None
         self.votes = 0
         return Turn(old, epoch, self._returned)

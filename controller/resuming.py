@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gapless.controller.books import Books
 from gapless.controller.cursor import Cursor, Rewind, StreamCursor
-from gapless.controller.events import AnyEvent, ContinuityLost, MarketData
+from gapless.controller.events import AnyEvent, ContinuityLost, MarketData, StreamReset
 from gapless.controller.stream import Stream
 from gapless.controller.subscription import Subscription
 
@@ -17,27 +17,28 @@ def cursor_of(books: Books, unread: Sequence[AnyEvent] = ()) -> Cursor:
             books.epoch,
             each.ledger.next_id if each.sequenced else None,
             [*each.ledger.gaps, *each.ledger.tentative],
+            left_at=each.left_at,
         )
         for each in streams
     }
     for event in reversed([*unread, *books.delivery.held()]):
-        if isinstance(event, MarketData | ContinuityLost):
+        if isinstance(event, MarketData | ContinuityLost | StreamReset):
             rewind = rewinds.get(Stream(event.channel, event.symbol))
             if rewind is not None:
                 rewind.undo(event)
     positions = [
-        rewinds[each.stream].position(each.stream.channel, each.stream.symbol, each.last_timestamp) for each in streams
+        rewinds[each.stream].position(
+            each.stream.channel, each.stream.symbol, each.last_timestamp, each.ledger.far_jump
+        )
+        for each in streams
     ]
-    return Cursor(streams=positions, epoch=books.epoch)
+    return Cursor(streams=positions, epoch=books.epoch, past=books.epochs.past)
 
 
 def resume(books: Books, cursor: Cursor) -> None:
     """Go on where the app left off, in the streams that are desired; before anything else is entered."""
-    over = dict.fromkeys(each.epoch for each in cursor.streams if each.epoch != cursor.epoch)
-    for epoch in (*over, cursor.epoch):
-        if epoch is not None:
-            books.epochs.enter(epoch, confirmed=True)
-            books.epochs.current = epoch
+    named = [epoch for each in cursor.streams for epoch in (each.epoch, *(ahead for ahead, _first in each.ahead))]
+    books.epochs.resume(cursor.epoch or next(filter(None, named), None), cursor.past, filter(None, named))
     for position in cursor.streams:
         subscription = books.find(position.channel, position.symbol)
         if subscription is not None and not subscription.is_account:
@@ -49,12 +50,34 @@ def _resume(books: Books, subscription: Subscription, position: StreamCursor) ->
     if position.next_id is None or not subscription.sequenced:
         return
     subscription.owed = True
-    subscription.ledger.resume(position.next_id, position.holes)
-    if position.epoch != books.epoch:
-        # The app was not told yet that this epoch is over.
-        now, books.epochs.current = books.epochs.current, position.epoch
-        books.restart(subscription, position.epoch, now)
-        books.epochs.current = now
+    subscription.left_at = position.left_at
+    subscription.ledger.resume(
+        position.next_id, position.holes, jumped_from=position.jumped_from, jumped_over=position.jumped_over
+    )
+    ahead = _ahead(position, books.epoch)
+    if ahead:
+        _tell_what_follows(books, subscription, position, ahead)
         return
     for start, end in position.holes:
         books.open_gap(subscription, start, end, "resumed")
+
+
+def _ahead(position: StreamCursor, now: str | None) -> list[tuple[str | None, int]]:
+    """The epochs that the app was not told of yet, the present one last, and from which id each was owed."""
+    ahead = position.ahead
+    last = ahead[-1][0] if ahead else position.epoch
+    return ahead if last in {None, now} else [*ahead, (now, 1)]
+
+
+def _tell_what_follows(
+    books: Books, subscription: Subscription, position: StreamCursor, ahead: Sequence[tuple[str | None, int]]
+) -> None:
+    """The app was not told yet that its epoch is over, nor of those that came and went since."""
+    now, here, is_told = books.epoch, position.epoch, position.ended
+    for epoch, first_id in ahead:
+        left_at = subscription.ledger.next_id
+        books.epochs.current = here
+        books.restart(subscription, here, epoch, first_id=first_id, is_told=is_told)
+        subscription.left_at = left_at or 1
+        here, is_told = epoch, False
+    books.epochs.current = now

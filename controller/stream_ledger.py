@@ -252,13 +252,31 @@ class StreamLedger:
         if self.next_id is None:
             self._base = self.next_id = sequence_id
 
-    def resume(self, next_id: int, holes: Iterable[tuple[int, int]]) -> None:
-        """The app was here before: everything below ``next_id`` is done with, but for the holes."""
+    @property
+    def far_jump(self) -> FarJump | None:
+        """The last jump, as long as the stream can refute it."""
+        return self._far_jump
+
+    def resume(
+        self,
+        next_id: int,
+        holes: Iterable[tuple[int, int]],
+        *,
+        jumped_from: int | None = None,
+        jumped_over: bool = True,
+    ) -> None:
+        """The app was here before: everything below ``next_id`` is done with, but for the holes.
+
+        ``jumped_from``: where the far jump began that led to ``next_id`` and can still be refuted; ``jumped_over``:
+        whether it was a hole.
+        """
         self.reset(next_id)
         self._base = 0
         self._confirmed = True
         for start, end in holes:
             self._open(start, end)
+        if jumped_from is not None:
+            self._far_jump = FarJump(jumped_from, next_id - 1, reach=self._reach, is_hole=jumped_over)
 
     def issued(self, highest: int, *, trusted: bool = False) -> tuple[int, int] | None:
         """The venue has issued ids up to ``highest``: what lies between the cursor and it is a gap, returned.

@@ -138,15 +138,8 @@ class Venue:
         return self._rest(request.url.path, dict(request.query_params))
 
     @asynccontextmanager
-    async def feed(
-        self,
-        *streams: Stream,
-        limiter: RestRateLimiter | None = None,
-        exchange: Callable[[str, str], Exchange] | None = None,
-        consume: bool = True,
-        **settings: object,
-    ) -> AsyncIterator[Feed]:
-        """Serve, and open a controller against it."""
+    async def served(self) -> AsyncIterator[None]:
+        """Serve, for controllers one after the other."""
         app = Starlette(routes=[Route("/{path:path}", self.handle_request)])
         with self.network.installed():
             async with trio.open_nursery() as nursery:
@@ -156,22 +149,35 @@ class Venue:
                 listeners = await nursery.start(partial(trio.serve_tcp, HttpServer(app).handle, 0, host="127.0.0.1"))
                 self.ws_url = f"ws://127.0.0.1:{server.port}/ws"
                 self.rest_url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
-                async with (
-                    open_controller(
-                        ws_url=self.ws_url,
-                        rest_url=self.rest_url,
-                        streams=streams or [TICKER],
-                        config=NetworkConfig.from_mapping(settings),
-                        limiter=limiter,
-                        exchange=None if exchange is None else exchange(self.ws_url, self.rest_url),
-                        wall_clock=virtual_wall_clock,
-                        boot_clock=trio.current_time,
-                    ) as controller,
-                    trio.open_nursery() as consuming,
-                ):
-                    feed = Feed(controller)
-                    if consume:
-                        consuming.start_soon(feed.consume)
-                    yield feed
-                    consuming.cancel_scope.cancel()
+                yield
                 nursery.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def feed(
+        self,
+        *streams: Stream,
+        limiter: RestRateLimiter | None = None,
+        exchange: Callable[[str, str], Exchange] | None = None,
+        consume: bool = True,
+        **settings: object,
+    ) -> AsyncIterator[Feed]:
+        """Serve, and open a controller against it."""
+        async with (
+            self.served(),
+            open_controller(
+                ws_url=self.ws_url,
+                rest_url=self.rest_url,
+                streams=streams or [TICKER],
+                config=NetworkConfig.from_mapping(settings),
+                limiter=limiter,
+                exchange=None if exchange is None else exchange(self.ws_url, self.rest_url),
+                wall_clock=virtual_wall_clock,
+                boot_clock=trio.current_time,
+            ) as controller,
+            trio.open_nursery() as consuming,
+        ):
+            feed = Feed(controller)
+            if consume:
+                consuming.start_soon(feed.consume)
+            yield feed
+            consuming.cancel_scope.cancel()

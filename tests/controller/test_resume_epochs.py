@@ -1,0 +1,267 @@
+"""What a cursor says of epochs and far ids: doubts that no crash settles, and counts that are not the venue's."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gapless.controller import (
+    AnyEvent,
+    ConnectionController,
+    ContinuityLost,
+    GapFilled,
+    MarketData,
+    NetworkConfig,
+    State,
+    StreamReset,
+    open_controller,
+)
+from gapless.controller.cursor import Cursor
+from tests.kit import TICKER, virtual_wall_clock
+from tests.scripted import Query, Response, Socket, Venue, history
+
+
+class Market:
+    """A venue of one stream, ten data a second, whose socket and whose REST may each be behind, or of another epoch."""
+
+    def __init__(self, issued: int = 50, rate_per_s: float = 10.0) -> None:
+        self.issued = issued
+        self.rate_per_s = rate_per_s
+        self.epoch = self.rest_epoch = "e-1"
+        self.is_up = True
+        self.socket_behind = self.rest_behind = 0
+        self.marks = True
+        self.corrupt: tuple[int, ...] = ()
+        """Ids that the socket shows once, between two others."""
+        self.venue = Venue(self._script, self._rest)
+
+    async def trade(self) -> None:
+        while True:
+            await trio.sleep(1 / self.rate_per_s)
+            self.issued += 1
+
+    def restart(self, epoch: str, issued: int = 0) -> None:
+        """Count anew."""
+        self.epoch = self.rest_epoch = epoch
+        self.issued = issued
+
+    async def _script(self, socket: Socket, _number: int) -> None:
+        if not self.is_up:
+            return
+        epoch = self.epoch
+        await socket.welcome(epoch)
+        shown = self.issued - self.socket_behind
+        await socket.subscribed(shown if self.marks else None)
+        while self.is_up and self.epoch == epoch:
+            while shown < self.issued - self.socket_behind:
+                shown += 1
+                await socket.data(shown)
+            corrupt, self.corrupt = self.corrupt, ()
+            await socket.data(*corrupt)
+            await trio.sleep(0.05)
+
+    def _rest(self, path: str, query: Query) -> Response:
+        return history(lambda: self.issued - self.rest_behind, epoch=self.rest_epoch)(path, query)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        async with self.venue.served(), trio.open_nursery() as nursery:
+            nursery.start_soon(self.trade)
+            yield
+            nursery.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def app(self, resume: Cursor | None = None, **settings: object) -> AsyncIterator[ConnectionController]:
+        async with open_controller(
+            ws_url=self.venue.ws_url,
+            rest_url=self.venue.rest_url,
+            streams=[TICKER],
+            config=NetworkConfig.from_mapping({"reconnect_max_attempts": None, **settings}),
+            random=Random(1),
+            wall_clock=virtual_wall_clock,
+            boot_clock=trio.current_time,
+            resume=resume,
+        ) as controller:
+            yield controller
+
+
+async def read(controller: ConnectionController, seconds: float) -> list[AnyEvent]:
+    """What comes in so many seconds."""
+    events: list[AnyEvent] = []
+    with trio.move_on_after(seconds):
+        async for batch in controller.batches():
+            events += batch
+    return events
+
+
+def stored(cursor: Cursor) -> Cursor:
+    """As it comes back from a store."""
+    return Cursor.decode(cursor.encode())
+
+
+def ids(events: Sequence[AnyEvent], epoch: str = "e-1") -> list[int]:
+    return [each.sequence_id or 0 for each in events if isinstance(each, MarketData) and each.epoch == epoch]
+
+
+def told(events: Sequence[AnyEvent]) -> list[str]:
+    """The words on epochs, in order."""
+    words: list[str] = []
+    for each in events:
+        if isinstance(each, ContinuityLost):
+            words.append(f"lost {each.epoch} {each.start_seq}..{each.end_seq or ''} {each.reason}")
+        elif isinstance(each, StreamReset):
+            words.append(f"reset {each.old_epoch} {each.new_epoch}")
+    return words
+
+
+def is_whole(numbers: Sequence[int]) -> bool:
+    """Whether nothing is missing, and nothing there twice."""
+    return sorted(numbers) == list(range(min(numbers), max(numbers) + 1))
+
+
+# -- epochs that REST alone has named ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reads_on", [False, True])
+async def test_an_epoch_that_rest_alone_named_is_doubted_after_a_crash_too(
+    reads_on: bool, autojump_clock: MockClock
+) -> None:
+    """The socket goes, REST is served by a replica of another epoch, and the app dies before, or after, it reads so."""
+    market = Market()
+    async with market.open():
+        async with market.app() as controller:
+            before = await read(controller, 3)
+            market.is_up, market.rest_epoch = False, "e-0"
+            if reads_on:
+                before += await read(controller, 8)
+            else:
+                await trio.sleep(8)
+            assert controller.state is State.REST_FALLBACK
+            cursor = stored(controller.cursor())
+        assert (cursor.epoch, cursor.streams[0].epoch) == ("e-0", "e-0" if reads_on else "e-1")
+        market.is_up, market.rest_epoch = True, "e-1"
+        async with market.app(cursor) as controller:
+            after = await read(controller, 60)
+            assert controller.state is State.CONNECTED
+    assert is_whole(ids(before + after))
+    assert max(ids(after)) > 500
+    end = ids(before)[-1]
+    assert told(after)[-1] == f"lost e-0 1..{end} epoch_ended", "the way back, as without a crash"
+
+
+async def test_an_older_cursor_without_doubts_recovers_where_it_names_both_epochs(autojump_clock: MockClock) -> None:
+    market = Market()
+    async with market.open(), market.app() as controller:
+        before = await read(controller, 3)
+    text = b'{"streams":[{"channel":"ticker","symbol":"BTC/USD","epoch":"e-1","next_id":%d}],"epoch":"e-0","version":1}'
+    cursor = Cursor.decode(text % (ids(before)[-1] + 1))
+    async with market.open(), market.app(cursor) as controller:
+        after = await read(controller, 60)
+        assert controller.state is State.CONNECTED
+    assert is_whole(ids(before + after))
+
+
+async def test_an_epoch_that_was_left_stays_left_after_a_crash(autojump_clock: MockClock) -> None:
+    """REST comes from a replica that has slept through the restart, while no socket is there."""
+    market = Market()
+    async with market.open():
+        async with market.app() as controller:
+            before = await read(controller, 3)
+            market.restart("e-2")
+            before += await read(controller, 5)
+            cursor = stored(controller.cursor())
+        market.is_up, market.rest_epoch = False, "e-1"
+        async with market.app(cursor) as controller:
+            after = await read(controller, 10)
+            assert controller.state is State.REST_FALLBACK
+            market.is_up, market.rest_epoch = True, "e-2"
+            after += await read(controller, 60)
+    assert told(after) == []
+    assert not ids(after)
+    assert is_whole(ids(before + after, "e-2"))
+
+
+async def test_both_of_two_restarts_that_were_not_read_are_told(autojump_clock: MockClock) -> None:
+    market = Market()
+    async with market.open():
+        async with market.app() as controller:
+            before = await read(controller, 3)
+            market.restart("e-2")
+            await trio.sleep(8)
+            market.restart("e-3")
+            await trio.sleep(8)
+            cursor = stored(controller.cursor())
+        async with market.app(cursor) as controller:
+            after = await read(controller, 20)
+    assert told(after) == [
+        f"lost e-1 {ids(before)[-1] + 1}.. epoch_ended",
+        "reset e-1 e-2",
+        "lost e-2 1.. epoch_ended",
+        "reset e-2 e-3",
+    ]
+    assert is_whole(ids(after, "e-3"))
+    assert min(ids(after, "e-3")) == 1
+
+
+async def test_a_reset_whose_loss_was_told_alone_is_told(autojump_clock: MockClock) -> None:
+    market = Market()
+    async with market.open():
+        async with market.app() as controller:
+            before = await read(controller, 3)
+            market.restart("e-2")
+            async for event in controller:
+                before.append(event)
+                if isinstance(event, ContinuityLost):
+                    break
+            cursor = stored(controller.cursor())
+        async with market.app(cursor) as controller:
+            after = await read(controller, 20)
+    assert told(before + after) == [f"lost e-1 {ids(before)[-1] + 1}.. epoch_ended", "reset e-1 e-2"]
+    assert min(ids(after, "e-2")) == 1
+    assert is_whole(ids(after, "e-2"))
+
+
+async def test_an_app_that_died_on_the_way_back_gets_nothing_twice(autojump_clock: MockClock) -> None:
+    """It has read data of the doubted epoch; that the books have returned lies in the buffer."""
+    market = Market()
+    async with market.open():
+        async with market.app() as controller:
+            before = await read(controller, 3)
+            market.is_up, market.rest_epoch = False, "e-0"
+            before += await read(controller, 8)
+            market.is_up, market.rest_epoch = True, "e-1"
+            await controller.wait_for(State.CONNECTED)
+            await trio.sleep(3)
+            cursor = stored(controller.cursor())
+        assert (cursor.epoch, cursor.streams[0].epoch) == ("e-1", "e-0")
+        ends = max(ids(before))
+        async with market.app(cursor) as controller:
+            after = await read(controller, 20)
+    assert is_whole(ids(before + after))
+    assert told(after)[1:] == ["reset e-0 e-1", f"lost e-0 1..{ends} epoch_ended"]
+
+
+# -- far ids --------------------------------------------------------------------------------------------------------
+
+
+async def test_two_corrupt_ids_that_were_believed_are_refuted_after_a_crash_too(autojump_clock: MockClock) -> None:
+    market = Market()
+    async with market.open():
+        async with market.app() as controller:
+            before = await read(controller, 3)
+            market.corrupt = (9_000_000, 9_000_001)
+            async for event in controller:
+                before.append(event)
+                if isinstance(event, MarketData) and event.sequence_id == 9_000_001:
+                    break
+            cursor = stored(controller.cursor())
+        assert cursor.streams[0].next_id == 9_000_002
+        async with market.app(cursor) as controller:
+            after = await read(controller, 20)
+            assert controller.state is State.CONNECTED
+    assert is_whole([number for number in ids(before + after) if number != 9_000_001])
+    assert "refuted" in {each.reason for each in after if isinstance(each, GapFilled)}
+    assert market.issued - max(ids(after)) < 3

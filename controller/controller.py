@@ -269,6 +269,11 @@ class ConnectionController:
         """What is desired now."""
         return tuple(each.stream for each in self._runtime.books.subscriptions)
 
+    @property
+    def wishes(self) -> Mapping[Stream, int]:
+        """The desired streams, each with a number: unsubscribed and subscribed again, a stream has another one."""
+        return {each.stream: each.wish for each in self._runtime.books.subscriptions}
+
     def subscribe(self, *streams: Stream) -> None:
         """Keep these streams whole, too; those that are desired already change nothing.
 

@@ -45,6 +45,7 @@ class RestHead:
 
 
 _tokens = count(1)
+_wishes = count(1)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -60,6 +61,8 @@ class Subscription:
     # Over the life of the subscription.
     token: int = field(default_factory=lambda: next(_tokens))
     """Tells one wish for this stream from the next: a socket that was asked for another one must be asked again."""
+    wish: int = field(default_factory=lambda: next(_wishes))
+    """Tells one wish of the app from the next, however often a socket is asked for it."""
     ended: bool = False
     """Whether the app wants it no more; what still arrives for it is dropped."""
     barred: bool = False

@@ -1,19 +1,21 @@
-"""The file: SQLite in WAL mode, and what is written into it. Blocking, and one thread at a time; no trio."""
+"""The file: SQLite in WAL mode, and what is written into it. Blocking; no trio."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Final, Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from gapless.controller.cursor import Cursor, StreamCursor
 from gapless.controller.events import AnyEvent
 from gapless.controller.store import schema
 from gapless.controller.store.errors import StoreFormatError, StoreLostError, StoreTroubleError, explained
 from gapless.controller.store.lock import only_recorder
-from gapless.controller.store.names import Names
+from gapless.controller.store.names import Names, StreamKey
 from gapless.controller.store.rows import DATA_COLUMNS, TRADE_COLUMNS, RowMaker, Rows, Rule, Value
 
 Sync: TypeAlias = Literal["normal", "full"]
@@ -28,6 +30,7 @@ loop gets in between every two."""
 _JOURNAL_MAX_BYTES: Final = 64 * 2**20
 """What the WAL keeps on disk when all of it has been copied into the file."""
 _CURSOR: Final = "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET series = ?2, position = ?3"
+_META: Final = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = ?2"
 _ACCOUNT: Final = "INSERT INTO account VALUES (NULL, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _CONTINUITY: Final = "INSERT INTO continuity VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -41,81 +44,151 @@ _DATA: Final = {rows: _insert(DATA_COLUMNS, rows) for rows in _AT_ONCE}
 _TRADES: Final = {rows: _insert(TRADE_COLUMNS, rows) for rows in _AT_ONCE}
 
 
+class _File:
+    """The file behind the name, and whether it still is what was written into.
+
+    Args:
+        path: that no working directory changes.
+        shown: as the user named it.
+    """
+
+    def __init__(self, path: Path, shown: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._shown = shown
+        self._connection = connection
+        seen = path.stat()
+        self._identity, self._bytes = (seen.st_dev, seen.st_ino), seen.st_size
+
+    def look(self) -> None:
+        """See whether it is there, and whole as far as its size tells.
+
+        Raises:
+            StoreTroubleError: nobody can tell just now.
+            StoreLostError: it is not.
+        """
+        try:
+            seen = self._path.stat()
+        except FileNotFoundError:
+            seen = None
+        except OSError as error:
+            raise StoreTroubleError(f"{self._shown} cannot be looked at: {error.strerror}") from error
+        if seen is None or (seen.st_dev, seen.st_ino) != self._identity:
+            raise StoreLostError(f"{self._shown} was removed or replaced while it was recorded into; record anew")
+        if seen.st_size < self._bytes and seen.st_size < self._bytes_at_least():
+            raise StoreLostError(
+                f"{self._shown} was cut short while it was recorded into, from {self._bytes:,} to {seen.st_size:,} "
+                "bytes: keep a copy, and record into a new file"
+            )
+        self._bytes = seen.st_size
+
+    def _bytes_at_least(self) -> int:
+        """What SQLite knows of: another program's VACUUM makes a file smaller, and is no damage."""
+        (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
+        (page_bytes,) = self._connection.execute("PRAGMA page_size").fetchone()
+        return int(page_bytes) * max(int(pages), 1)
+
+
 class Database:
     """A recording that is open for writing. Made by :func:`opened`.
 
+    Making rows touches neither the file nor what writing needs: one thread may do it while another one writes, or
+    waits for a disk that does not answer.
+
     Attributes:
-        cursor: where the file ends: what to resume from; None: nothing was recorded yet.
+        host_before: where the run before this one listened; None: nobody said so.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, started_at: float) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        *,
+        shown: Path,
+        started_at: float,
+        host_before: str | None = None,
+    ) -> None:
+        self.host_before = host_before
         self._connection = connection
-        self._path = path
-        self._inode = path.stat().st_ino
-        self._names = _names(connection)
-        self.cursor = stored_cursor(connection)
-        known = self.cursor.streams if self.cursor is not None else []
-        self._maker = RowMaker(self._names, {(each.channel, each.symbol) for each in known if each.next_id is not None})
-        self._batches = 0
+        self._file = _File(path, shown, connection)
+        self._path = shown
+        self._maker = RowMaker(_names(connection), stored_cursor(connection), _left(connection))
+        self._turn = Lock()
+        """A thread that nobody waits for any more may still be at work when the file is closed."""
         with transaction(connection):
             run = connection.execute("INSERT INTO runs (started_at, last_at) VALUES (?, ?)", (started_at, started_at))
         self._run = run.lastrowid
 
-    def rows(self, events: Sequence[AnyEvent], position: Cursor, rules: Sequence[Rule] = ()) -> Rows:
-        """A batch, ready to be written; ``rules`` of the streams that are new."""
+    @property
+    def cursor(self) -> Cursor | None:
+        """Where the file ends when all rows that were made are written: what to resume from; None: it holds nothing."""
+        return self._maker.cursor
+
+    def begin(self, position: Cursor) -> None:
+        """What comes now is of another controller, which stands there."""
+        self._maker.begin(position)
+
+    def rows(
+        self,
+        events: Sequence[AnyEvent],
+        position: Cursor,
+        rules: Sequence[Rule] = (),
+        *,
+        at: float = 0.0,
+        again: Collection[StreamKey] = (),
+    ) -> Rows:
+        """A batch, ready to be written, after those before it; ``rules`` of the streams that are new.
+
+        For ``at`` and ``again`` see :meth:`RowMaker.rows`.
+        """
         self._maker.learn(rules)
-        return self._maker.rows(events, position)
+        return self._maker.rows(events, position, at=at, again=again)
 
     def write(self, rows: Rows, at: float) -> None:
-        """Write a batch: all of it, or nothing.
+        """Write a batch: all of it, or nothing. One that is in the file already changes nothing.
 
         Raises:
             StoreTroubleError: it is not written; the same rows may be given again.
             StoreLostError: no later attempt will succeed.
         """
-        with explained(self._path):
-            self._look()
+        with self._turn, explained(self._path):
+            self._file.look()
             with transaction(self._connection):
-                if rows.is_written or self._is_written():
+                # The disk may have taken the commit and not been able to say so.
+                (written,) = self._connection.execute("SELECT batches FROM runs WHERE id = ?", (self._run,)).fetchone()
+                if written >= rows.number:
                     return
-                self._write_names()
+                if written + 1 != rows.number:
+                    raise AssertionError(f"batch {rows.number} comes after {written}: one was left out")
+                self._write_names(rows)
                 self._connection.executemany("UPDATE streams SET ids = ? WHERE id = ?", rows.rules)
                 self._write_data(DATA_COLUMNS, _DATA, rows.data)
                 self._write_data(TRADE_COLUMNS, _TRADES, rows.trades)
                 self._connection.executemany(_ACCOUNT, rows.account)
                 self._connection.executemany(_CONTINUITY, rows.continuity)
                 self._write_position(rows)
-                done = (self._batches + 1, at, self._run)
+                done = (rows.number, at, self._run)
                 self._connection.execute("UPDATE runs SET batches = ?, last_at = ? WHERE id = ?", done)
-        rows.is_written = True
-        self._batches += 1
-        self._names.written()
 
     def end(self) -> None:
-        """Note that the recording ended as it should."""
-        with explained(self._path), transaction(self._connection):
-            self._connection.execute("UPDATE runs SET ended = 1 WHERE id = ?", (self._run,))
+        """Note that the recording ended as it should.
 
-    def _look(self) -> None:
-        try:
-            is_there = self._path.stat().st_ino == self._inode
-        except FileNotFoundError:
-            is_there = False
-        except OSError as error:
-            raise StoreTroubleError(f"{self._path} cannot be looked at: {error.strerror}") from error
-        if not is_there:
-            raise StoreLostError(f"{self._path} was removed or replaced while it was recorded into; record anew")
+        Raises:
+            StoreTroubleError: it is not noted.
+            StoreLostError: the file is not what was written into.
+        """
+        with self._turn, explained(self._path):
+            self._file.look()
+            with transaction(self._connection):
+                self._connection.execute("UPDATE runs SET ended = 1 WHERE id = ?", (self._run,))
 
-    def _is_written(self) -> bool:
-        """Whether an attempt that seemed to fail did not: the disk took the commit and could not say so."""
-        (batches,) = self._connection.execute("SELECT batches FROM runs WHERE id = ?", (self._run,)).fetchone()
-        return bool(batches > self._batches)
+    def close(self) -> None:
+        """Let go of the file, when whoever is at work on it has done."""
+        with self._turn:
+            self._connection.close()
 
-    def _write_names(self) -> None:
-        self._connection.executemany(
-            "INSERT INTO streams (id, channel, symbol) VALUES (?, ?, ?)", self._names.new_streams
-        )
-        self._connection.executemany("INSERT INTO series VALUES (?, ?, ?, ?, ?)", self._names.new_series)
+    def _write_names(self, rows: Rows) -> None:
+        self._connection.executemany("INSERT INTO streams (id, channel, symbol) VALUES (?, ?, ?)", rows.streams)
+        self._connection.executemany("INSERT INTO series VALUES (?, ?, ?, ?, ?)", rows.series)
 
     def _write_data(self, columns: Sequence[str], statements: Mapping[int, str], values: list[Value]) -> None:
         begin, width = 0, len(columns)
@@ -128,8 +201,7 @@ class Database:
     def _write_position(self, rows: Rows) -> None:
         self._connection.executemany(_CURSOR, rows.cursors)
         self._connection.executemany("DELETE FROM cursors WHERE stream = ?", [(each,) for each in rows.over])
-        statement = "INSERT INTO meta VALUES ('venue_epoch', ?) ON CONFLICT DO UPDATE SET value = ?1"
-        self._connection.execute(statement, (rows.venue_epoch,))
+        self._connection.execute(_META, ("cursor", rows.head))
 
 
 @contextmanager
@@ -148,7 +220,9 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def opened(path: Path, *, sync: Sync, venue: str | None, started_at: float) -> Iterator[Database]:
+def opened(
+    path: Path, *, sync: Sync, venue: str | None, started_at: float, host: str | None = None
+) -> Iterator[Database]:
     """Open a recording, or make one where there is no file.
 
     Raises:
@@ -157,10 +231,12 @@ def opened(path: Path, *, sync: Sync, venue: str | None, started_at: float) -> I
     """
     with ExitStack() as stack:
         with explained(path):
-            stack.enter_context(only_recorder(path))
+            # One file has one lock, whatever names lead to it, and wherever the process goes later.
+            real = _resolved(path)
+            stack.enter_context(only_recorder(real, shown=path))
             # Which worker thread comes next, nobody knows; there is never more than one.
             connection = stack.enter_context(
-                closing(sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False))
+                closing(sqlite3.connect(real, timeout=_BUSY_S, isolation_level=None, check_same_thread=False))
             )
             if not schema.is_new(connection):
                 schema.check(connection, path)
@@ -169,15 +245,28 @@ def opened(path: Path, *, sync: Sync, venue: str | None, started_at: float) -> I
                 with transaction(connection):
                     schema.create(connection, started_at)
             _check_venue(connection, path, venue)
-            database = Database(connection, path, started_at)
+            host_before = _kept_host(connection, host)
+            database = Database(connection, real, shown=path, started_at=started_at, host_before=host_before)
+        stack.callback(database.close)
         yield database
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        real = path.resolve()
+    except (OSError, RuntimeError) as error:  # a loop of symbolic links
+        raise StoreTroubleError(f"{path} leads nowhere: {error}", passes=False) from None
+    if real.is_dir():
+        raise StoreTroubleError(f"{path} is a folder; name a file in it", passes=False)
+    return real
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, sync: Sync) -> None:
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StoreTroubleError(
-            f"{path}: this file system has no shared memory, which WAL needs; record to a local disk"
+            f"{path}: this file system has no shared memory, which WAL needs; record to a local disk",
+            passes=False,
         )
     connection.execute(f"PRAGMA synchronous = {sync}")
     connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_MAX_BYTES}")
@@ -193,6 +282,23 @@ def _check_venue(connection: sqlite3.Connection, path: Path, venue: str | None) 
         raise StoreFormatError(f"{path} is a recording of {known}, not of {venue}: each venue needs a file of its own")
 
 
+def _kept_host(connection: sqlite3.Connection, host: str | None) -> str | None:
+    """Note where this run listens, and tell where the one before did."""
+    (before,) = connection.execute("SELECT value FROM meta WHERE key = 'host'").fetchone() or (None,)
+    if host is not None and host != before:
+        with transaction(connection):
+            connection.execute(_META, ("host", host))
+    return None if before is None else str(before)
+
+
+def _left(connection: sqlite3.Connection) -> list[StreamKey]:
+    """Market streams that the file knows and that no cursor says where to go on with."""
+    return connection.execute(
+        "SELECT channel, symbol FROM streams WHERE id NOT IN (SELECT stream FROM cursors WHERE series IS NOT NULL) "
+        "AND id NOT IN (SELECT stream FROM account)"
+    ).fetchall()
+
+
 def _names(connection: sqlite3.Connection) -> Names:
     streams = connection.execute("SELECT id, channel, symbol FROM streams")
     series = connection.execute("SELECT id, stream, epoch, part, from_first FROM series ORDER BY part")
@@ -203,5 +309,5 @@ def stored_cursor(connection: sqlite3.Connection) -> Cursor | None:
     """Where a recording ends."""
     texts: Iterable[tuple[str]] = connection.execute("SELECT position FROM cursors ORDER BY stream")
     streams = [msgspec.json.decode(text, type=StreamCursor) for (text,) in texts]
-    (epoch,) = connection.execute("SELECT value FROM meta WHERE key = 'venue_epoch'").fetchone() or (None,)
-    return Cursor(streams=streams, epoch=epoch) if streams else None
+    (head,) = connection.execute("SELECT value FROM meta WHERE key = 'cursor'").fetchone() or ('{"streams":[]}',)
+    return replace(Cursor.decode(head), streams=streams) if streams else None

@@ -1,17 +1,26 @@
 """One recorder of a file at a time: two would give the same numbers to different things."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from gapless.controller.store.errors import StoreTroubleError
 
+_PASSES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Room, or a disk that is there again, is all that it takes."""
+
 
 @contextmanager
-def only_recorder(path: Path) -> Iterator[None]:
+def only_recorder(path: Path, *, shown: Path) -> Iterator[None]:
     """Hold ``FILE-lock`` while the block runs. The kernel lets go of it however the process ends.
+
+    Args:
+        path: resolved: links to one file are one file.
+        shown: as the user named it.
 
     Raises:
         StoreTroubleError: another recorder has it, or it cannot be made.
@@ -20,9 +29,13 @@ def only_recorder(path: Path) -> Iterator[None]:
     try:
         descriptor = _taken(beside)
     except BlockingIOError:
-        raise StoreTroubleError(f"{path} is being recorded into by another process; name another file") from None
+        raise StoreTroubleError(
+            f"{shown} is being recorded into by another process; name another file", passes=False
+        ) from None
     except OSError as error:
-        raise StoreTroubleError(f"{path}: cannot make {beside.name} beside it: {error.strerror}") from None
+        raise StoreTroubleError(
+            f"{shown}: cannot make {beside.name} beside it: {error.strerror}", passes=error.errno in _PASSES
+        ) from None
     try:
         yield
     finally:

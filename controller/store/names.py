@@ -18,15 +18,10 @@ SeriesRow: TypeAlias = tuple[int, int, str, int, bool]
 
 @dataclass(slots=True)
 class Names:
-    """What is known of a file, and what a batch has added to it.
+    """What is known of a file, and what the batch that is being made adds to it."""
 
-    Attributes:
-        new_streams: rows that are not in the file yet.
-        new_series: alike.
-    """
-
-    new_streams: list[StreamRow] = field(default_factory=list)
-    new_series: list[SeriesRow] = field(default_factory=list)
+    _new_streams: list[StreamRow] = field(default_factory=list)
+    _new_series: list[SeriesRow] = field(default_factory=list)
     _streams: dict[StreamKey, int] = field(default_factory=dict)
     _series: dict[tuple[str, str, str | None], int] = field(default_factory=dict)
     _parts: dict[tuple[int, str], int] = field(default_factory=dict)
@@ -51,29 +46,30 @@ class Names:
         number = self._streams.get((channel, symbol))
         if number is None:
             number = self._streams[channel, symbol] = len(self._streams) + 1
-            self.new_streams.append((number, channel, symbol))
+            self._new_streams.append((number, channel, symbol))
         return number
 
     def series(self, channel: str, symbol: str, epoch: str | None) -> int:
         """The number of a stream's present series in an epoch, given now where it has none."""
         number = self._series.get((channel, symbol, epoch))
-        return self._begun(channel, symbol, epoch, from_first=False) if number is None else number
+        return self.begins(channel, symbol, epoch, from_first=False) if number is None else number
 
-    def begins(self, channel: str, symbol: str, epoch: str | None, *, from_first: bool) -> None:
-        """Ids count anew. Where the epoch has a name that says it all, else another part begins."""
-        if epoch is None or (channel, symbol, epoch) not in self._series:
-            self._begun(channel, symbol, epoch, from_first=from_first)
+    def has_series(self, channel: str, symbol: str, epoch: str | None) -> bool:
+        """Whether a stream has a series in an epoch."""
+        return (channel, symbol, epoch) in self._series
 
-    def written(self) -> None:
-        """What was added is in the file."""
-        self.new_streams.clear()
-        self.new_series.clear()
-
-    def _begun(self, channel: str, symbol: str, epoch: str | None, *, from_first: bool) -> int:
+    def begins(self, channel: str, symbol: str, epoch: str | None, *, from_first: bool) -> int:
+        """The number of one more part: ids count anew, or the stream was not wanted for a while."""
         stream = self.stream(channel, symbol)
         text = epoch or ""
         part = self._parts[stream, text] = self._parts.get((stream, text), 0) + 1
         self._series_last += 1
-        self.new_series.append((self._series_last, stream, text, part, from_first))
+        self._new_series.append((self._series_last, stream, text, part, from_first))
         self._series[channel, symbol, epoch] = self._series_last
         return self._series_last
+
+    def take_new(self) -> tuple[list[StreamRow], list[SeriesRow]]:
+        """The rows of what was given a number since the last time."""
+        added = self._new_streams, self._new_series
+        self._new_streams, self._new_series = [], []
+        return added

@@ -6,14 +6,18 @@ data again. So a disk that is full for an hour costs freshness, not memory and n
 
 The controller's cursor is asked for right after a batch was taken, before anything else runs: both go into the same
 transaction, so at any moment the file holds exactly what its cursor says.
+
+What was taken becomes rows at once, and only once, cancelled or not; these rows wait until they are in the file, and
+nothing overtakes them. Making them moves the books of the file (which streams and series it knows, where each one is):
+the same events made into rows again would be a batch that moves nothing.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
-from time import time
 from typing import Final
 
 import trio
@@ -22,10 +26,11 @@ from loguru import logger
 from gapless.controller.controller import ConnectionController
 from gapless.controller.cursor import Cursor
 from gapless.controller.events import AnyEvent
-from gapless.controller.store.database import Database, Sync, opened
+from gapless.controller.store.database import Database
 from gapless.controller.store.errors import StoreTroubleError
-from gapless.controller.store.rows import Rule
-from gapless.controller.store.worker import InThread, Worker
+from gapless.controller.store.names import StreamKey
+from gapless.controller.store.rows import Rows, Rule
+from gapless.controller.store.worker import Worker
 from gapless.controller.stream import Stream
 
 INTERVAL_S: Final = 0.075
@@ -34,7 +39,7 @@ shorter ones cost more than they are worth; longer ones keep more in memory and 
 _RETRY_MIN_S: Final = 0.1
 _RETRY_MAX_S: Final = 2.0
 """Between two attempts on a file in trouble: soon enough after somebody has made room."""
-_LAST_WORD_MAX_S: Final = 2.0
+LAST_WORD_MAX_S: Final = 2.0
 """For what was received and not written yet, when recording is cancelled."""
 _TAKE_MAX_S: Final = 0.05
 """For taking it: nothing that is held needs waiting for."""
@@ -59,83 +64,140 @@ class RecordingStats:
     trouble: str = ""
 
 
-class Recording:
-    """A file that is recorded into. Made by :func:`open_recording`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    """What was taken at one time, until it is in the file."""
 
-    def __init__(self, database: Database, path: Path, worker: Worker, wall_clock: Callable[[], float]) -> None:
+    events: Sequence[AnyEvent]
+    rows: Rows
+    cursor: Cursor | None
+    """Where the file ends then."""
+
+
+class Recording:
+    """A file that is recorded into. Made by :func:`~gapless.controller.store.opening.open_recording`.
+
+    Attributes:
+        cursor: what ``open_controller(resume=...)`` takes, for the first controller as for each later one: where the
+            file ends as soon as what was taken is written, which comes first. Once the recording is closed: where the
+            file ends.
+        host_before: where the run before this one listened, as it was told; None: it was not.
+        stats: what it has come to so far.
+    """
+
+    def __init__(
+        self, database: Database, path: Path, *, disk: Worker, maker: Worker, wall_clock: Callable[[], float]
+    ) -> None:
         self.path = path
         self.cursor: Cursor | None = database.cursor
-        """Where the file ended when it was opened: what ``open_controller(resume=...)`` takes."""
+        self.host_before = database.host_before
         self.stats = RecordingStats()
+        self.leaves_by = inf
+        """When whoever waits for the disk must go, on trio's clock: what was cancelled has been waited for already."""
         self._database = database
-        self._worker = worker
+        self._disk = disk
+        self._maker = maker
         self._wall_clock = wall_clock
-        self._taken: list[AnyEvent] = []
-        self._position = Cursor(streams=[])
-        self._known: set[Stream] = set()
-        self._rules: list[Rule] = []
-        """Of streams that the file does not know yet."""
+        self._batches: deque[_Batch] = deque()
+        """Made, and to be written in this order: each goes on where the one before it ends."""
+        self._written = database.cursor
+        self._known: dict[Stream, int] = {}
 
     @property
     def unwritten(self) -> int:
         """Events that were taken from the controller and are not in the file yet."""
-        return len(self._taken)
+        return sum(len(each.events) for each in self._batches)
 
     async def run(self, controller: ConnectionController, on_stored: OnStored | None = None) -> None:
         """Record until the controller is closed; then all it had received is written.
 
         Cancelled, it writes within two seconds what was received until then. It consumes the controller: nobody else
-        may loop over it.
+        may loop over it. Another controller may come after it, opened with the ``cursor`` of then; what of the one
+        before is not written yet comes first.
 
         Args:
-            controller: opened with ``resume=recording.cursor``.
+            controller: opened with ``resume=recording.cursor``. A stream that begins elsewhere in spite of it begins a
+                part of its own, and the file says what lies between.
             on_stored: called with each batch when it is in the file; must not block.
 
         Raises:
             StoreLostError: the file is damaged, or no longer there.
         """
         batches = controller.batches()
+        self.leaves_by = inf
+        self._known.clear()
         try:
+            await self._write(on_stored)
+            position = controller.cursor()
+            with trio.CancelScope(shield=True):
+                await self._maker(partial(self._database.begin, position))
             while await self._take(batches, controller):
                 due = trio.current_time() + INTERVAL_S
-                await self._store(on_stored)
+                await self._write(on_stored)
                 await trio.sleep_until(due)
         finally:
-            await self._last_word(batches, controller, on_stored)
+            with trio.CancelScope(shield=True):
+                await self._last_word(batches, controller, on_stored)
+
+    def close(self) -> None:
+        """Nothing more will be written."""
+        self.cursor = self._written
 
     async def _take(self, batches: AsyncIterator[list[AnyEvent]], controller: ConnectionController) -> bool:
         """Take what there is; whether there was anything, which there is until the controller is closed."""
-        batch = await anext(batches, None)
-        if batch is None:
+        events = await anext(batches, None)
+        if events is None:
             return False
-        self._taken += batch
-        self._position = controller.cursor()
-        for each in controller.streams:
-            if each not in self._known:
-                self._known.add(each)
-                self._rules.append((each.channel, each.symbol, controller.sequence_rule(each)))
+        # Nothing else runs between the taking and the question where that leaves the app.
+        position = controller.cursor()
+        rules, again = self._news(controller)
+        make = partial(self._database.rows, events, position, rules, at=self._wall_clock(), again=again)
+        # Cancelled or not: what was taken and is no row would be lost, and with it where it leads to.
+        with trio.CancelScope(shield=True):
+            rows = await self._maker(make)
+            self.cursor = self._database.cursor
+            self._batches.append(_Batch(events=events, rows=rows, cursor=self.cursor))
         return True
 
-    async def _store(self, on_stored: OnStored | None) -> None:
-        """Write what was taken."""
-        taken, position = self._taken, self._position
-        rules, self._rules = self._rules, []
-        rows = await self._worker(partial(self._database.rows, taken, position, rules))
-        await self._until_done(lambda: self._database.write(rows, self._wall_clock()))
-        self._taken = []
-        self.stats.events += len(taken)
-        self.stats.batches += 1
-        if on_stored is not None:
-            on_stored(taken)
+    def _news(self, controller: ConnectionController) -> tuple[list[Rule], Collection[StreamKey]]:
+        """What the ids of streams tell that are seen for the first time, and those that were given up meanwhile."""
+        rules: list[Rule] = []
+        again: list[StreamKey] = []
+        for stream, wish in controller.wishes.items():
+            known = self._known.get(stream)
+            if known is None:
+                rules.append((stream.channel, stream.symbol, controller.sequence_rule(stream)))
+            elif known != wish:
+                again.append((stream.channel, stream.symbol))
+            self._known[stream] = wish
+        return rules, again
 
-    async def _until_done(self, work: Callable[[], None]) -> None:
+    async def _write(self, on_stored: OnStored | None, by: float = inf) -> None:
+        """Write what was taken.
+
+        Raises:
+            StoreTroubleError: it could not be done by then.
+        """
+        while self._batches:
+            batch = self._batches[0]
+            await self._until_done(partial(self._database.write, batch.rows, self._wall_clock()), by)
+            self._batches.popleft()
+            self._written = batch.cursor
+            self.stats.events += len(batch.events)
+            self.stats.batches += 1
+            if on_stored is not None:
+                on_stored(batch.events)
+
+    async def _until_done(self, work: Callable[[], None], by: float) -> None:
         """Do it, as often as it takes."""
         wait_s = _RETRY_MIN_S
         while True:
             try:
-                await self._worker(work)
+                await self._disk(work, deadline=by)
             except StoreTroubleError as error:
                 self._is_in_trouble(error)
+                if trio.current_time() + wait_s >= by:
+                    raise
                 await trio.sleep(wait_s)
                 wait_s = min(2 * wait_s, _RETRY_MAX_S)
             else:
@@ -153,70 +215,18 @@ class Recording:
     async def _last_word(
         self, batches: AsyncIterator[list[AnyEvent]], controller: ConnectionController, on_stored: OnStored | None
     ) -> None:
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + _LAST_WORD_MAX_S):
-            if controller.events_held:
-                with trio.move_on_after(_TAKE_MAX_S):
-                    await self._take(batches, controller)
-            if self._taken:
-                await self._store(on_stored)
-        if self._taken:
-            logger.error(
-                "{}: the last {} events are not in it; resume to fetch them again", self.path, len(self._taken)
-            )
-
-
-@asynccontextmanager
-async def open_recording(
-    path: str | Path,
-    *,
-    sync: Sync = "normal",
-    venue: str | None = None,
-    worker: Worker | None = None,
-    wall_clock: Callable[[], float] = time,
-) -> AsyncIterator[Recording]:
-    """Open a recording, or begin one where there is no file, for as long as the block lasts.
-
-    ::
-
-        async with open_recording("feed.db") as recording:
-            async with open_controller(..., resume=recording.cursor) as controller:
-                await recording.run(controller)
-
-    Args:
-        path: of the SQLite file; ``-wal``, ``-shm`` and ``-lock`` beside it are parts of it.
-        sync: see :data:`~gapless.controller.store.database.Sync`.
-        venue: a name of what is recorded: ids of one venue mean nothing among those of another, so that a file of a
-            different one is refused; None: any.
-        worker: runs what blocks; None: a thread.
-        wall_clock: Unix seconds.
-
-    Raises:
-        StoreFormatError: the file is something else, or of another schema.
-        StoreTroubleError: it cannot be opened or written, or another process records into it.
-    """
-    file, call = Path(path), InThread() if worker is None else worker
-    with ExitStack() as stack:
-        database = await call(
-            lambda: stack.enter_context(opened(file, sync=sync, venue=venue, started_at=wall_clock()))
-        )
-        recording = Recording(database, file, call, wall_clock)
+        by = trio.current_time() + LAST_WORD_MAX_S
+        # Of a controller before this one something may be left, too: then there is no room for more.
+        if controller.events_held and len(self._batches) <= 1:
+            with trio.move_on_after(_TAKE_MAX_S):
+                await self._take(batches, controller)
         try:
-            yield recording
-            if not recording.unwritten:
-                with suppress(StoreTroubleError):
-                    await call(database.end)
-        finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + _LAST_WORD_MAX_S):
-                await call(stack.close)
-
-
-async def record(
-    controller: ConnectionController, path: str | Path, *, sync: Sync = "normal", venue: str | None = None
-) -> None:
-    """Record a controller until it is closed. Opened with ``resume=load_cursor(path)`` it goes on where the file ends.
-
-    Raises:
-        StoreError: as :func:`open_recording` and :meth:`Recording.run` do.
-    """
-    async with open_recording(path, sync=sync, venue=venue) as recording:
-        await recording.run(controller)
+            await self._write(on_stored, by)
+        except StoreTroubleError as error:
+            self.leaves_by = by
+            logger.error(
+                "{}: the last {} events are not in it ({}); resume to fetch them again",
+                self.path,
+                self.unwritten,
+                error,
+            )

@@ -1,12 +1,11 @@
 """Events as rows of a recording's tables. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import msgspec
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from gapless.controller.cursor import Cursor, StreamCursor
 from gapless.controller.events import (
@@ -28,7 +27,8 @@ from gapless.controller.events import (
     VenueNotice,
 )
 from gapless.controller.messages import SequenceRule
-from gapless.controller.store.names import Names, StreamKey
+from gapless.controller.store.names import Names, SeriesRow, StreamKey, StreamRow
+from gapless.controller.store.partings import abandoned, left_out, parted
 from gapless.controller.store.schema import SOURCES
 
 Value: TypeAlias = int | float | str | None
@@ -51,6 +51,11 @@ _SOURCE: Final[Mapping[object, int]] = {name: number for number, name in enumera
 class Rows:
     """One batch, ready to be written; as often as it takes."""
 
+    number: int
+    """Of this batch in its run, from 1: by it the file tells whether it is written already."""
+    streams: list[StreamRow] = field(default_factory=list)
+    """Those that are new; ``series`` alike."""
+    series: list[SeriesRow] = field(default_factory=list)
     data: list[Value] = field(default_factory=list)
     """Market data: the values of one row after those of the other, as one statement for many rows takes them."""
     trades: list[Value] = field(default_factory=list)
@@ -59,31 +64,60 @@ class Rows:
     cursors: list[Row] = field(default_factory=list)
     over: list[int] = field(default_factory=list)
     """Streams that are wanted no more: their cursors go."""
-    venue_epoch: str | None = None
+    head: str = ""
+    """What the cursor says besides of the streams: it, without them, as JSON."""
     rules: list[Row] = field(default_factory=list)
     """What the ids of streams tell, where that is news: rule, number of the stream."""
-    is_written: bool = False
-    """Set by who has written them, for somebody else may believe that they are not."""
 
 
 class RowMaker:
-    """Turns batches into rows.
+    """Turns batches into rows. What it makes is to be written in the same order, whatever that takes.
 
     Args:
         names: the numbers of the file.
-        resumed: streams that go on where a cursor of the file says; of a venue without epochs every other one begins a
-            part of its own.
+        cursor: where the file ends. Streams go on from there until :meth:`begin` says otherwise.
+        left: streams that the file knows, and that no cursor says where to go on with.
     """
 
-    def __init__(self, names: Names, resumed: AbstractSet[StreamKey]) -> None:
+    def __init__(self, names: Names, cursor: Cursor | None, left: Iterable[StreamKey] = ()) -> None:
         self._names = names
+        known = [] if cursor is None else cursor.streams
+        self._positions = {(each.channel, each.symbol): each for each in known}
+        """Of streams that rest, too."""
+        self._head = Cursor(streams=[]) if cursor is None else replace(cursor, streams=[])
+        """What the cursor says besides of the streams."""
+        self._resumed = {key for key, each in self._positions.items() if each.next_id is not None}
+        """Streams that go on; of a venue without epochs every other one begins a part of its own."""
+        self._left = set(left)
+        """Streams that begin a part of their own in an epoch that they have been recorded in, too."""
+        self._abandoned: list[StreamCursor] = []
+        """Where streams stood that begin anew, until the file is told."""
+        self._wanted: set[StreamKey] = set()
+        """What the present controller was seen to want."""
+        self._met: dict[StreamKey, str | None] = {}
+        """Streams that were met for the first time in this batch, or in an epoch of their own, and in which."""
         self._unsequenced: set[StreamKey] = set()
         self._new_rules: list[Row] = []
-        self._resumed = set(resumed)
         self._known: dict[tuple[str, str, str | None], int] = {}
         """Series as they are now; asked for with every datum."""
-        self._positions: dict[StreamKey, StreamCursor] = {}
+        self._made = 0
         self._encoder = msgspec.json.Encoder()
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Where the file ends when all that was made is written: what to resume from."""
+        streams = list(self._positions.values())
+        return replace(self._head, streams=streams) if streams else None
+
+    def begin(self, position: Cursor) -> None:
+        """What comes now is of another controller, which stands there; what it does not want rests."""
+        self._wanted = {(each.channel, each.symbol) for each in position.streams}
+        for now in position.streams:
+            key = now.channel, now.symbol
+            was = self._positions.get(key)
+            if was is not None and was.next_id is not None and not _goes_on(was, now):
+                self._abandoned.append(self._positions.pop(key))
+                self._leave(key)
 
     def learn(self, rules: Iterable[Rule]) -> None:
         """Say what the ids of streams tell, before their first datum."""
@@ -91,12 +125,24 @@ class RowMaker:
             self._new_rules.append((rule.value, self._names.stream(channel, symbol)))
             if rule is SequenceRule.UNSEQUENCED:
                 self._unsequenced.add((channel, symbol))
-                self._resumed.add((channel, symbol))
 
-    def rows(self, events: Sequence[AnyEvent], position: Cursor) -> Rows:
-        """The rows of a batch."""
-        rows = Rows(venue_epoch=position.epoch, rules=self._new_rules)
+    def rows(
+        self, events: Sequence[AnyEvent], position: Cursor, *, at: float = 0.0, again: Collection[StreamKey] = ()
+    ) -> Rows:
+        """The rows of a batch.
+
+        Args:
+            events: what was handed over.
+            position: where the controller is then.
+            at: Unix seconds, of what is noted besides.
+            again: streams that were unsubscribed and subscribed again since the batch before.
+        """
+        self._made += 1
+        rows = Rows(number=self._made, rules=self._new_rules)
         self._new_rules = []
+        for was in self._abandoned:
+            self._tell(abandoned(was, at), rows)
+        self._abandoned = []
         known, sources, data, trades = self._known, _SOURCE, rows.data, rows.trades
         for event in events:
             if isinstance(event, MarketData):
@@ -105,21 +151,41 @@ class RowMaker:
                 series = known.get((channel, symbol, epoch))
                 if series is None:
                     series = self._series((channel, symbol), epoch)
+                    self._met.setdefault((channel, symbol), epoch)
                 ids = (number, None) if (channel, symbol) not in self._unsequenced else (None, number)
                 into = trades if isinstance(event, Trade) else data
                 into += (series, *ids, sources[source], *figures)
             else:
                 self._other(event, rows)
-        self._move(position, rows)
+        self._move(events, position, rows, at, again)
+        rows.streams, rows.series = self._names.take_new()
         return rows
 
     def _series(self, key: StreamKey, epoch: str | None) -> int:
-        if epoch is None and key not in self._resumed:
-            # Nobody says whether its ids go on or count anew.
+        """The number of a stream's series, where it is not known by heart."""
+        is_anew = key in self._left or (epoch is None and key not in self._resumed)
+        if is_anew and key not in self._unsequenced:
+            # Nobody says whether its ids go on or count anew; or there is a hole before them that nobody owes.
+            self._left.discard(key)
             self._resumed.add(key)
-            self._names.begins(*key, None, from_first=False)
-        number = self._known[*key, epoch] = self._names.series(*key, epoch)
+            number = self._names.begins(*key, epoch, from_first=False)
+        else:
+            number = self._names.series(*key, epoch)
+        self._known[*key, epoch] = number
         return number
+
+    def _leave(self, key: StreamKey) -> None:
+        """What comes of a stream from now on does not follow what came before."""
+        self._left.add(key)
+        self._resumed.discard(key)
+        for each in [each for each in self._known if each[:2] == key]:
+            del self._known[each]
+
+    def _tell(self, losses: Iterable[ContinuityLost], rows: Rows) -> None:
+        """Note in the series as they were what nobody else says."""
+        for each in losses:
+            series = self._names.series(each.channel, each.symbol, each.epoch)
+            self._note(each, series, rows)
 
     def _other(self, event: AnyEvent, rows: Rows) -> None:
         name, content = type(event).__name__, self._encoder.encode(event).decode()
@@ -131,14 +197,14 @@ class RowMaker:
                 at = event.at if isinstance(event, SnapshotRead) else event.received_at
                 rows.account.append((name, stream, series, event.sequence_id, is_snapshot, at, content))
             case GapFound() | GapFilled() | ContinuityLost():
-                stream = self._names.stream(event.channel, event.symbol)
-                series = self._series((event.channel, event.symbol), event.epoch)
-                ids = event.start_seq, event.end_seq
-                rows.continuity.append((name, stream, series, *ids, event.reason, event.at, content))
+                self._note(event, self._series((event.channel, event.symbol), event.epoch), rows)
             case StreamReset():
                 key = event.channel, event.symbol
                 self._resumed.add(key)
-                self._names.begins(*key, event.new_epoch, from_first=True)
+                self._left.discard(key)
+                # Where the epoch has a name that says it all.
+                if event.new_epoch is None or not self._names.has_series(*key, event.new_epoch):
+                    self._names.begins(*key, event.new_epoch, from_first=True)
                 series = self._series(key, event.new_epoch)
                 rows.continuity.append((name, self._names.stream(*key), series, None, None, None, event.at, content))
             case StreamRejected() | SnapshotMissed():
@@ -151,22 +217,52 @@ class RowMaker:
             case MarketData():
                 raise AssertionError("market data has tables of its own")
 
-    def _move(self, position: Cursor, rows: Rows) -> None:
+    def _note(self, event: GapFound | GapFilled | ContinuityLost, series: int, rows: Rows) -> None:
+        stream, content = self._names.stream(event.channel, event.symbol), self._encoder.encode(event).decode()
+        ids = event.start_seq, event.end_seq
+        rows.continuity.append((type(event).__name__, stream, series, *ids, event.reason, event.at, content))
+
+    def _move(
+        self, events: Sequence[AnyEvent], position: Cursor, rows: Rows, at: float, again: Collection[StreamKey]
+    ) -> None:
         """Only what has moved is written: a feed may have a thousand streams, most of them quiet."""
-        seen: dict[StreamKey, StreamCursor] = {}
+        seen: set[StreamKey] = set()
         for each in position.streams:
             key = each.channel, each.symbol
-            seen[key] = each
-            if self._positions.get(key) == each:
+            seen.add(key)
+            was = self._positions.get(key)
+            if was == each:
                 continue
+            if was is not None and key in again and key not in self._unsequenced:
+                self._tell(left_out(was, each, events, at), rows)
+                if each.next_id is None:
+                    self._leave(key)
+            self._positions[key] = each
             # Without a single datum there is no series yet; it would be an empty one.
             series = self._series(key, each.epoch) if each.next_id is not None else None
             rows.cursors.append((self._names.stream(*key), series, self._encoder.encode(each).decode()))
-        for key in self._positions.keys() - seen.keys():
-            rows.over.append(self._names.stream(*key))
-            self._resumed.discard(key)
-            self._known.pop((*key, None), None)
-        self._positions = seen
+        # Some may have come and gone since the batch before.
+        for key in (self._wanted | self._met.keys()) - seen:
+            self._part(key, events, rows, at)
+        self._met.clear()
+        self._wanted = seen
+        self._head = replace(position, streams=[])
+        rows.head = self._encoder.encode(self._head).decode()
+
+    def _part(self, key: StreamKey, events: Sequence[AnyEvent], rows: Rows, at: float) -> None:
+        """The controller wants a stream no more."""
+        rows.over.append(self._names.stream(*key))
+        was = self._positions.pop(key, None)
+        if was is None:
+            was = StreamCursor(channel=key[0], symbol=key[1], epoch=self._met.get(key))
+        if key not in self._unsequenced and (words := parted(was, events, at)):
+            self._tell(words, rows)
+            self._leave(key)
+
+
+def _goes_on(was: StreamCursor, now: StreamCursor) -> bool:
+    """Whether a controller that stands at ``now`` will bring all that comes after ``was``."""
+    return now.epoch == was.epoch and now.next_id is not None and was.next_id is not None and now.next_id <= was.next_id
 
 
 def _reason(event: StateChanged | ReconnectGaveUp | VenueNotice | CircuitChanged) -> str:

@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from gapless.controller.members import MEMBERS_MAX, PIECE_BYTES
+
 Decompress = Callable[[bytes, int], bytes]
 """Decompresses, at most one byte more than the second argument; raises ValueError where it cannot."""
 
@@ -19,33 +21,43 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 
 def _gunzip(raw: bytes, size_max: int) -> bytes:
     body = bytearray()
+    at = members = 0
     # What one program joins is several members.
-    while raw.startswith(_GZIP_MAGIC) and len(body) <= size_max:
-        part, raw = _inflated(raw, size_max - len(body), _GZIP)
-        body += part
-    if not body and not raw.startswith(_GZIP_MAGIC) and raw:
+    while raw.startswith(_GZIP_MAGIC, at) and len(body) <= size_max:
+        if members == MEMBERS_MAX:
+            raise ValueError(f"expected at most {MEMBERS_MAX} members")
+        members += 1
+        at = _inflate(raw, at, body, size_max, _GZIP)
+    if not members and raw:
         raise ValueError("it does not begin like gzip")
     return bytes(body)
 
 
 def _undeflate(raw: bytes, size_max: int) -> bytes:
+    body = bytearray()
     try:
-        return _inflated(raw, size_max, zlib.MAX_WBITS)[0]
+        _inflate(raw, 0, body, size_max, zlib.MAX_WBITS)
     except ValueError:
         # Some servers leave the wrapping out that RFC 9110 names.
-        return _inflated(raw, size_max, _RAW)[0]
+        body.clear()
+        _inflate(raw, 0, body, size_max, _RAW)
+    return bytes(body)
 
 
-def _inflated(raw: bytes, size_max: int, form: int) -> tuple[bytes, bytes]:
-    """What was compressed, and what follows it."""
+def _inflate(raw: bytes, start: int, body: bytearray, size_max: int, form: int) -> int:
+    """Add what was compressed, until the body is one byte too long; where what follows it begins."""
     inflater = zlib.decompressobj(form)
-    try:
-        body = inflater.decompress(raw, size_max + 1)
-    except zlib.error as error:
-        raise ValueError(str(error)) from None
-    if not inflater.eof and len(body) <= size_max:
-        raise ValueError("it is cut off")
-    return body, inflater.unused_data
+    at = start
+    while not inflater.eof and len(body) <= size_max:
+        piece = raw[at : at + PIECE_BYTES]
+        if not piece:
+            raise ValueError("it is cut off")
+        try:
+            body += inflater.decompress(piece, size_max + 1 - len(body))
+        except zlib.error as error:
+            raise ValueError(str(error)) from None
+        at += len(piece)
+    return at - len(inflater.unused_data)
 
 
 try:

@@ -174,8 +174,8 @@ class RestClient:
         return reply
 
     async def _exchange(self, request: httpx.Request) -> RestReply:
-        if self._compressed:
-            request.headers.setdefault("accept-encoding", ACCEPTED)
+        # Saying nothing would allow any form.
+        request.headers.setdefault("accept-encoding", ACCEPTED if self._compressed else "identity")
         response = await self._http.send(request, stream=True)
         encoding = response.headers.get("content-encoding", "")
         raw = bytearray()

@@ -43,6 +43,31 @@ async def test_where_either_side_does_not_want_it_nothing_is_compressed(
     assert rest.bytes_received == rest.bytes_read
 
 
+@pytest.mark.parametrize(("wanted", "said"), [(True, "gzip, deflate, zstd"), (False, "identity")])
+async def test_requests_say_what_is_welcome(wanted: bool, said: str, autojump_clock: MockClock) -> None:
+    """To say nothing would mean: anything."""
+    heard: set[str | None] = set()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        heard.add(request.headers.get("accept-encoding"))
+        return httpx.Response(404)
+
+    async with (
+        open_world() as world,
+        httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http,
+        open_controller(
+            ws_url=world.ws_url,
+            rest_url=world.rest_url,
+            streams=[Stream("ticker", "BTC/USD")],
+            config=NetworkConfig(rest_compression=wanted),
+            http=http,
+        ) as controller,
+    ):
+        with pytest.raises(RequestFailedError):
+            await controller.price_history("BTC/USD")
+    assert heard == {said}
+
+
 @pytest.mark.parametrize("form", ["off", "gzip"])
 async def test_a_client_whose_hook_reads_the_reply_is_no_obstacle(form: Form, autojump_clock: MockClock) -> None:
     """Apps log replies that way."""

@@ -442,6 +442,36 @@ class Books:
         self.epochs.current = epoch
         self.changed.notify()
 
+    def compare_with_cursor(self, subscription: Subscription, now: float | None = None) -> None:
+        """The socket has shown something, at ``now``: where a cursor says that there was more, REST has to decide.
+
+        Where REST cannot, the socket alone does.
+        """
+        resumed, shown = subscription.resumed, subscription.live_head
+        if resumed is None or shown is None:
+            return
+        if resumed.is_confirmed(subscription.ledger.next_id, shown):
+            subscription.resumed = None
+            return
+        if resumed.told_in != self.generation:
+            resumed.told_in = self.generation
+            logger.warning(
+                "{}: the socket is at {}, and the cursor at {}", subscription.stream, shown, subscription.ledger.next_id
+            )
+            self.changed.notify()
+            self._on_gap(f"{subscription.stream}: {shown} is below the cursor")
+        if not subscription.healable and now is not None:
+            first_id = resumed.is_denied(last_seq=shown, live_head=shown, at=now)
+            if first_id is not None:
+                self.deny(subscription, first_id)
+
+    def deny(self, subscription: Subscription, first_id: int) -> None:
+        """The count that a cursor told of is not the venue's, or is over: the true one goes on from ``first_id``."""
+        logger.warning("{}: the venue does not know the cursor's ids; it counts from {}", subscription.stream, first_id)
+        self.restart(subscription, self.epoch, self.epoch, first_id=first_id)
+        self.changed.notify()
+        self._on_gap(f"{subscription.stream}: the cursor's count is over")
+
     def restart(
         self,
         subscription: Subscription,
@@ -461,6 +491,7 @@ class Books:
             self.lose(subscription, [(ledger.next_id or 1, None)], "epoch_ended")
         self.turns.drop(subscription)
         ledger.reset(first_id)
+        subscription.resumed = None
         subscription.resets += 1
         subscription.updates.clear()
         subscription.numbered_at, subscription.snapshot = "", None

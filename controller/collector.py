@@ -278,7 +278,7 @@ class Collector:
         """One request for as many neighbouring gaps as a page can hold; for a suspect id, how far the stream is."""
         ledger = subscription.ledger
         gaps = list(ledger.gaps)
-        if not gaps:
+        if not gaps or subscription.is_below_cursor:
             return HistoryQuery(stream=subscription.stream, limit=1)
         start = gaps[0][0]
         last = start + self._page_rows - 1

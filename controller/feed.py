@@ -96,6 +96,7 @@ class LiveFeed:
         if not subscription.ledger.is_far(mark):
             # Having said so, the socket is no further behind than this.
             subscription.live_head = max(subscription.live_head or 0, mark)
+            self._books.compare_with_cursor(subscription, now)
         if (gap := subscription.ledger.issued(mark)) is not None:
             self._hesitate_or_open(subscription, gap, "high_water", now)
         elif subscription.ledger.suspect == mark:
@@ -112,6 +113,7 @@ class LiveFeed:
         if ledger.contradict(mark):
             self._return(subscription, mark)
         subscription.live_head = max(subscription.live_head or 0, mark)
+        self._books.compare_with_cursor(subscription)
         ledger.start_at(mark + 1)
         if (gap := ledger.issued(mark)) is not None:
             self._books.open_gap(subscription, *gap, "subscription_mark")
@@ -165,6 +167,8 @@ class LiveFeed:
         if subscription.live_head is None or sequence_id > subscription.live_head:
             subscription.live_head = sequence_id
         subscription.live_seen = True
+        if subscription.resumed is not None:
+            self._books.compare_with_cursor(subscription, now)
 
     def _has_come(self, subscription: Subscription, update: MarketUpdate, now: float) -> None:
         """The market speaks, and not to repeat itself: a stuck server may send its last message for ever."""

@@ -5,7 +5,8 @@ books know better:
 
 * a reply of another epoch is discarded while a socket is open; without one it may announce a new epoch, never one left,
   and not a second one before a socket has confirmed the first: of two, a lagging replica may have named the later;
-* a reply whose ``last_seq`` lies below an id that was already known when the request left is stale;
+* a reply whose ``last_seq`` lies below an id that was already known when the request left is stale; but where a cursor
+  alone has told of that id, and the socket knows less, too, many such replies end the count (:mod:`resumed_count`);
 * a verdict (absent, evicted) is passed only on what the reply covers: up to its last row, or, where it has no rows, to
   the end of what was asked for. A venue that gives shorter pages than asked for thereby loses nothing.
 """
@@ -27,6 +28,8 @@ def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entr
     without_epochs = books.epoch is None and books.socket_open
     if page.epoch is not None and page.epoch != books.epoch and not without_epochs:
         return _other_epoch(books, subscription, answer, page.epoch)
+    if _denies_the_cursor(books, subscription, answer):
+        return Entry.NEW_EPOCH
     if asked.resets != subscription.resets or is_stale(page.last_seq, asked.highest_issued):
         books.stats.stale_replies += 1
         return Entry.STALE
@@ -70,6 +73,26 @@ def _other_epoch(books: Books, subscription: Subscription, answer: Answer, epoch
         return Entry.OTHER_EPOCH
     books.enter_epoch(epoch, confirmed=False)
     return Entry.NEW_EPOCH
+
+
+def _denies_the_cursor(books: Books, subscription: Subscription, answer: Answer) -> bool:
+    """Whether this was the last word on a count that a cursor alone has told of; see :mod:`resumed_count`."""
+    resumed, asked, query = subscription.resumed, answer.asked, answer.query
+    if resumed is None or asked.resets != subscription.resets or query.start_seq is not None or query.start is not None:
+        # Asked for what follows an id, a venue that does not say how far it is says no more than that.
+        return False
+    last_seq = _known_last(answer)
+    if last_seq is None:
+        return False
+    if resumed.is_confirmed(subscription.ledger.next_id, last_seq):
+        subscription.resumed = None
+        return False
+    if asked.live_head is None or asked.generation != subscription.generation:
+        return False
+    first_id = resumed.is_denied(last_seq=last_seq, live_head=asked.live_head, at=asked.at)
+    if first_id is not None:
+        books.deny(subscription, first_id)
+    return first_id is not None
 
 
 def _known_last(answer: Answer) -> int | None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from gapless.controller.books import Books
 from gapless.controller.cursor import Cursor, Rewind, StreamCursor
 from gapless.controller.events import AnyEvent, ContinuityLost, MarketData, StreamReset
+from gapless.controller.resumed_count import ResumedCount
 from gapless.controller.stream import Stream
 from gapless.controller.subscription import Subscription
 
@@ -58,6 +59,7 @@ def _resume(books: Books, subscription: Subscription, position: StreamCursor) ->
     if ahead:
         _tell_what_follows(books, subscription, position, ahead)
         return
+    subscription.resumed = ResumedCount(position.next_id)
     for start, end in position.holes:
         books.open_gap(subscription, start, end, "resumed")
 

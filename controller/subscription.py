@@ -8,6 +8,7 @@ from gapless.controller.events import Balance, Order
 from gapless.controller.exchange import HistoryPage, HistoryRow, MarketUpdate, SequenceRule
 from gapless.controller.instants import instant
 from gapless.controller.live_updates import LiveUpdates
+from gapless.controller.resumed_count import ResumedCount
 from gapless.controller.stream import Stream
 from gapless.controller.stream_ledger import StreamLedger
 
@@ -32,6 +33,8 @@ class Asked:
     missed_updates: int
     updates: int
     """Live updates of an account stream until then."""
+    live_head: int | None = None
+    """The newest that the socket had shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,8 @@ class Subscription:
     """Whether a subscription was acknowledged with a mark; a later epoch is owed from id 1 anyway."""
     resets: int = 0
     """How often the books were started anew."""
+    resumed: ResumedCount | None = None
+    """Where a cursor has set the books, until the venue is seen to be as far."""
     left_at: int = 1
     """Where REST alone made the books leave an epoch, the id that was next in it."""
     last_timestamp: str = ""
@@ -207,6 +212,7 @@ class Subscription:
             acknowledged=self.answered and not self.rejected,
             missed_updates=self.missed_updates,
             updates=self.updates.count,
+            live_head=self.live_head,
         )
 
     def is_covered_by(self, asked: Asked) -> bool:
@@ -228,8 +234,22 @@ class Subscription:
 
     @property
     def has_gap(self) -> bool:
-        """Whether something is owed and missing, or a suspect id waits for REST's word, where it can have one."""
-        return len(self.ledger.gaps) > 0 or (self.healable and not self.by_time and self.ledger.suspect is not None)
+        """Whether something is owed and missing, or an id waits for REST's word, where it can have one."""
+        return len(self.ledger.gaps) > 0 or self.must_ask
+
+    @property
+    def must_ask(self) -> bool:
+        """Whether REST has to say how far the stream is: an id is too far ahead, or all that comes is too low."""
+        if not self.healable or self.by_time:
+            return False
+        return self.ledger.suspect is not None or self.is_below_cursor
+
+    @property
+    def is_below_cursor(self) -> bool:
+        """Whether the socket shows less than a cursor says there was."""
+        if self.resumed is None or self.live_head is None:
+            return False
+        return not self.resumed.is_confirmed(self.ledger.next_id, self.live_head)
 
     @property
     def is_whole(self) -> bool:

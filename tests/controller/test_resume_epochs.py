@@ -6,6 +6,9 @@ from random import Random
 
 import pytest
 import trio
+from hypothesis import given, settings
+from hypothesis.strategies import DataObject, data, floats, integers, lists, sampled_from
+from starlette.responses import Response
 from trio.testing import MockClock
 
 from gapless.controller import (
@@ -19,9 +22,10 @@ from gapless.controller import (
     StreamReset,
     open_controller,
 )
-from gapless.controller.cursor import Cursor
+from gapless.controller.cursor import Cursor, StreamCursor
+from gapless.controller.resumed_count import DENIED_S, ResumedCount
 from tests.kit import TICKER, virtual_wall_clock
-from tests.scripted import Query, Response, Socket, Venue, history
+from tests.scripted import Query, Socket, Venue, history
 
 
 class Market:
@@ -265,3 +269,131 @@ async def test_two_corrupt_ids_that_were_believed_are_refuted_after_a_crash_too(
     assert is_whole([number for number in ids(before + after) if number != 9_000_001])
     assert "refuted" in {each.reason for each in after if isinstance(each, GapFilled)}
     assert market.issued - max(ids(after)) < 3
+
+
+# -- counts that are not the venue's ----------------------------------------------------------------------------------
+
+
+def at(next_id: int, epoch: str | None = "e-1", holes: Sequence[tuple[int, int]] = ()) -> Cursor:
+    """A cursor that names an id."""
+    position = StreamCursor(channel="ticker", symbol="BTC/USD", epoch=epoch, next_id=next_id, holes=list(holes))
+    return Cursor(streams=[position], epoch=epoch)
+
+
+@pytest.mark.parametrize(
+    ("next_id", "holes"), [(2_000, []), (5_000_000_000, []), (9_000_002, [(72, 9_000_000)]), (2_000, [(60, 900)])]
+)
+@pytest.mark.parametrize("marks", [True, False])
+async def test_a_count_that_both_sides_deny_is_over(
+    next_id: int, holes: list[tuple[int, int]], marks: bool, autojump_clock: MockClock
+) -> None:
+    market = Market()
+    market.marks = marks
+    async with market.open(), market.app(at(next_id, holes=holes)) as controller:
+        events = await read(controller, 50)
+        states = [controller.state]
+        events += await read(controller, 70)
+        states += [controller.state]
+    assert states == [State.RESYNCING, State.CONNECTED], "nobody promises anything meanwhile"
+    reset = next(number for number, each in enumerate(events) if isinstance(each, StreamReset))
+    assert f"lost e-1 {next_id}.. epoch_ended" in told(events[:reset])
+    after = ids(events[reset:])
+    assert is_whole(after)
+    assert min(after) <= 60
+    assert market.issued - max(after) < 3
+    assert sum(isinstance(each, StreamReset) for each in events) == 1
+
+
+async def test_without_history_the_socket_alone_denies(autojump_clock: MockClock) -> None:
+    market = Market()
+    async with market.open(), market.app(at(2_000), reconciliation_enabled=False) as controller:
+        events = await read(controller, 120)
+    assert sum(isinstance(each, StreamReset) for each in events) == 1
+    after = ids(events)
+    assert after == list(range(after[0], after[-1] + 1))
+    assert market.issued - after[-1] < 3
+
+
+async def consumed(market: Market, seconds: float = 10) -> tuple[list[AnyEvent], Cursor]:
+    async with market.app() as controller:
+        events = await read(controller, seconds)
+        return events, stored(controller.cursor())
+
+
+async def test_a_replica_of_rest_that_is_far_behind_denies_nothing(autojump_clock: MockClock) -> None:
+    market = Market()
+    async with market.open():
+        before, cursor = await consumed(market)
+        market.rest_behind = 100
+        async with market.app(cursor) as controller:
+            after = await read(controller, 200)
+            market.rest_behind = 0
+            after += await read(controller, 5)
+    assert told(after) == []
+    assert is_whole(ids(before + after))
+
+
+@pytest.mark.parametrize("marks", [True, False])
+async def test_two_sides_that_catch_up_deny_nothing(marks: bool, autojump_clock: MockClock) -> None:
+    """Both lead to replicas that are 40 s behind what the app had."""
+    market = Market(issued=1_000)
+    market.marks = marks
+    async with market.open():
+        before, cursor = await consumed(market)
+        market.socket_behind, market.rest_behind = 400, 390
+        async with market.app(cursor) as controller:
+            after = await read(controller, 100)
+            assert controller.state is State.CONNECTED
+    assert told(after) == []
+    assert is_whole(ids(before + after))
+    assert max(ids(after)) > 1_600
+
+
+async def test_late_duplicates_in_a_market_that_sleeps_deny_nothing(autojump_clock: MockClock) -> None:
+    """The socket repeats what is old, one after the other, and REST comes from a replica that is stuck."""
+    market = Market(issued=1_000)
+    async with market.open():
+        before, cursor = await consumed(market)
+        market.rate_per_s, market.marks, market.socket_behind = 1e-9, False, 60
+        market.rest_behind = 5
+        async with market.app(cursor, ws_idle_timeout=30.0) as controller:
+            after: list[AnyEvent] = []
+            for _ in range(40):
+                after += await read(controller, 3)
+                market.socket_behind -= 1
+            market.socket_behind = market.rest_behind = 0
+            market.issued += 10
+            after += await read(controller, 20)
+    assert told(after) == []
+    assert is_whole(ids(before + after))
+
+
+def test_what_ends_a_count() -> None:
+    count = ResumedCount(100)
+    assert count.is_confirmed(100, 99)
+    assert count.is_confirmed(101, None)
+    assert not count.is_confirmed(100, 98)
+    assert count.is_denied(last_seq=9, live_head=10, at=-DENIED_S) is None, "REST is behind"
+    assert count.is_denied(last_seq=11, live_head=10, at=0.0) is None, "the first word"
+    assert count.is_denied(last_seq=31, live_head=30, at=DENIED_S / 2) is None, "too soon"
+    assert count.is_denied(last_seq=11, live_head=11, at=DENIED_S) is None, "REST is stuck"
+    assert count.is_denied(last_seq=31, live_head=10, at=DENIED_S) is None, "the socket is"
+    assert count.is_denied(last_seq=31, live_head=30, at=DENIED_S) == 10
+
+
+@given(data())
+@settings(max_examples=300, deadline=None)
+def test_sides_that_are_late_deny_nothing_however_they_lag(drawn: DataObject) -> None:
+    """Any number of replicas, each up to 55 s behind, each of them stuck now and then, late duplicates among them."""
+    rate = drawn.draw(floats(0.1, 50.0), label="ids a second")
+    next_id = drawn.draw(integers(2, 10_000), label="of the cursor")
+    lags = drawn.draw(lists(floats(0.0, DENIED_S - 5.0), min_size=1, max_size=4), label="seconds behind")
+    count, now = ResumedCount(next_id), 0.0
+    for _ in range(drawn.draw(integers(1, 60), label="replies")):
+        now += drawn.draw(floats(0.0, 20.0))
+        issued = next_id - 1 + int(now * rate)
+        last_seq, live_head = (max(0, issued - int(drawn.draw(sampled_from(lags)) * rate)) for _ in range(2))
+        live_head = max(0, live_head - drawn.draw(integers(0, 3)))
+        if count.is_confirmed(next_id, live_head) or count.is_confirmed(next_id, last_seq):
+            return
+        assert count.is_denied(last_seq=last_seq, live_head=live_head, at=now) is None

@@ -65,11 +65,12 @@ class Recorder:
     async def until_said(self, text: str) -> None:
         """Until it says so once more than it has."""
         begin = len(self.said)
-        with trio.fail_after(PATIENCE_S):
+        with trio.move_on_after(PATIENCE_S):
             while text not in self.said[begin:]:
                 more = await self._stderr.receive_some()
                 assert more, f"it ended and had not said {text!r}, but: {self.said}"
                 self.said += more.decode()
+        assert text in self.said[begin:], f"not said in {PATIENCE_S} s: {text!r}, but: {self.said[-2000:]}"
 
     async def ended(self) -> int:
         """All that it still says, and what it returns."""
@@ -135,11 +136,10 @@ def another_program_writes(path: Path) -> Iterator[None]:
 
 
 class SmallDisk:
-    """A file system of so many bytes, which can be given more. Skips a test that may not mount one."""
+    """A file system of so many bytes, which can be given more or less. Skips a test that may not mount one."""
 
     def __init__(self, path: Path, size_bytes: int) -> None:
         self.path = path
-        self._size_bytes = size_bytes
         path.mkdir()
         if os.geteuid() != 0 or not self._mounted(f"size={size_bytes}"):
             pytest.skip("mounting a small file system needs the right to")
@@ -148,10 +148,11 @@ class SmallDisk:
         mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.path)]
         return subprocess.run(mount, check=False, capture_output=True).returncode == 0
 
-    def grow(self, more_bytes: int) -> None:
-        """Give it more room."""
-        self._size_bytes += more_bytes
-        assert self._mounted(f"remount,size={self._size_bytes}")
+    def leave(self, free_bytes: int) -> None:
+        """Let it have so much room, whatever lies on it."""
+        disk = os.statvfs(self.path)
+        used_bytes = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+        assert self._mounted(f"remount,size={used_bytes + free_bytes}")
 
     def unmount(self) -> None:
         """Take it away, and all that is on it."""

@@ -27,8 +27,8 @@ CAUGHT_UP_S = 5.0
 """A controller that found the exchange alive again has fetched the most part of what it missed in this time."""
 SMALL_BYTES = 800_000
 """Full after one or two seconds."""
-ROOM_BYTES = 4_000_000
-"""Room for all that came while the disk was full: one transaction, twice, until it is copied out of the WAL."""
+ROOM_BYTES = 2**26
+"""Room for all that came while the disk was full, and for copying it out of the WAL, which comes first."""
 
 
 def moments(count: int, seed: int) -> Iterator[tuple[bool, float]]:
@@ -106,14 +106,14 @@ async def killed_on_a_full_disk(tmp_path: Path, disk: SmallDisk, count: int, see
                 await running.until_said("the disk is full")
                 await trio.sleep(random.uniform(0.0, 2.0))
                 if number % 2:
-                    disk.grow(ROOM_BYTES)
+                    disk.leave(ROOM_BYTES)
                     await running.until_said("written again")
                     await trio.sleep(random.uniform(0.0, 1.0))
                 assert running.process.poll() is None
                 await running.killed()
             assert_sound_elsewhere(path, tmp_path / "copy")
-            disk.grow(SMALL_BYTES)
-        disk.grow(2**26)
+            disk.leave(SMALL_BYTES)
+        disk.leave(ROOM_BYTES)
         await caught_up(at, path)
     return path
 

@@ -58,7 +58,7 @@ async def test_a_full_disk_is_said_and_survived(config: Path, small_disk: SmallD
         await recording.until_said("the disk is full")
         await trio.sleep(3)
         assert recording.process.poll() is None
-        small_disk.grow(2**26)
+        small_disk.leave(2**26)
         await assert_it_goes_on(recording, path)
 
 

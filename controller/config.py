@@ -253,6 +253,12 @@ class NetworkConfig:
                 raise ConfigurationError(
                     f"{high} must be at least {low} ({getattr(self, low)}), got {getattr(self, high)}"
                 )
+        low_s, usual_s, high_s = self.rest_fetch_interval_min, self.rest_fetch_interval, self.rest_fetch_interval_max
+        if self.rest_fetch_adaptive and not low_s <= usual_s <= high_s:
+            raise ConfigurationError(
+                f"with rest_fetch_adaptive, rest_fetch_interval must lie between rest_fetch_interval_min ({low_s}) and "
+                f"rest_fetch_interval_max ({high_s}), got {usual_s}"
+            )
 
     @staticmethod
     def _check(name: str, value: object, expected: object, bound: Mapping[str, float | str | None]) -> None:

@@ -6,10 +6,12 @@ budget is short, the streams that most likely have news are asked first.
 """
 
 from collections.abc import Iterable
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import trio
 
+from gapless.controller.instants import instant
 from gapless.controller.priority import Priority
 from gapless.controller.subscription import Subscription
 
@@ -26,6 +28,9 @@ async def run(runtime: "Runtime", _lease: "Lease") -> None:
         while True:
             desired = runtime.books.subscriptions
             begun.intersection_update(desired)
+            if runtime.pace is not None:
+                # Also of those that were given up while nothing was collected.
+                runtime.pace.keep(desired)
             new = [each for each in desired if each not in begun]
             for subscription in _most_recent_first(new):
                 begun.add(subscription)
@@ -64,16 +69,21 @@ async def _collect(runtime: "Runtime", subscription: "Subscription") -> None:
         if runtime.pace is not None:
             interval_s = runtime.pace.interval_s(subscription)
         await trio.sleep_until(started_at + interval_s)
-    if runtime.pace is not None:
-        runtime.pace.forget(subscription)
 
 
 def _look(runtime: "Runtime", subscription: "Subscription") -> None:
     """Where the pace goes with the rate: see how far the stream has come."""
-    if runtime.pace is not None:
+    if runtime.pace is not None and not subscription.ended:
         count = None if subscription.is_account else subscription.live_count + subscription.rest_count
         weight = runtime.collector.poll_weight(subscription)
-        runtime.pace.look(subscription, count=count, weight=weight, now=trio.current_time())
+        newest_at = instant(subscription.last_timestamp)
+        runtime.pace.look(
+            subscription,
+            count=count,
+            weight=weight,
+            now=trio.current_time(),
+            newest_at=newest_at if isfinite(newest_at) else None,
+        )
 
 
 async def _testify(runtime: "Runtime", nursery: trio.Nursery) -> None:

@@ -5,9 +5,13 @@ any time. With so many requests a second to share, the sum of that over all stre
 goes with the square root of its rate (Lagrange: ``r / 2 = c / T^2``). So a stream with one datum a second is polled
 every ``rest_fetch_interval``, one with sixteen four times as often, one with a sixteenth a quarter as often, between
 two bounds. Where that is more than the budget allows, all intervals stretch alike; the limiter holds in any case.
+
+Each stream begins as one with one datum a second, and what is measured moves that with the weight of the time that it
+was measured over: neither a first answer without rows nor one with many, milliseconds after the question, says much.
+What comes first may have waited since an earlier run of the app: it counts for the time that its own timestamps span.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from math import exp, inf, sqrt
 from typing import Final
@@ -18,6 +22,8 @@ from gapless.controller.request_window import WINDOW_GUARD_S
 _MEMORY_S: Final = 30.0
 """Seconds that a rate is remembered for, mostly: fifteen polls at the usual interval, so that one empty poll says
 little; short beside an outage that is worth adapting to."""
+_FIRST_PER_S: Final = 1.0
+"""Data a second of a stream that nothing is known of: what has the usual interval."""
 _SHARE: Final = 0.8
 """Of the budget that polls may plan for. Gaps, snapshots and questions go first and need the rest."""
 
@@ -29,7 +35,10 @@ class _Seen:
     count: int
     at: float
     weight: int
-    per_s: float | None = None
+    per_s: float | None
+    """None: it does not matter."""
+    newest_at: float | None
+    """Until the first data come: the time of the newest before them, where there is one."""
 
 
 class FetchPace:
@@ -49,26 +58,38 @@ class FetchPace:
         self._planned_per_s = _SHARE * budget_per_s
         self._seen: dict[Hashable, _Seen] = {}
 
-    def look(self, stream: Hashable, *, count: int | None, weight: int, now: float) -> None:
-        """So many data have come of a stream until now, over whatever way; a poll of it costs ``weight``.
+    def look(
+        self, stream: Hashable, *, count: int | None, weight: int, now: float, newest_at: float | None = None
+    ) -> None:
+        """See how far a stream has come.
 
-        None: its rate does not matter, it keeps the usual interval.
+        Args:
+            stream: which.
+            count: data that have come until now, over whatever way; None: its rate does not matter, it keeps the usual
+                interval.
+            weight: what a poll of it costs.
+            now: monotonic seconds.
+            newest_at: Unix seconds, the time that the venue has given the newest datum; None: there is none.
         """
         seen = self._seen.get(stream)
-        if seen is None or count is None:
-            self._seen[stream] = _Seen(count or 0, now, weight)
+        if seen is None or seen.per_s is None or count is None:
+            per_s = None if count is None else _FIRST_PER_S
+            self._seen[stream] = _Seen(count or 0, now, weight, per_s, newest_at)
             return
         elapsed_s = now - seen.at
         if elapsed_s <= 0:
             return
-        measured = (count - seen.count) / elapsed_s
-        before = measured if seen.per_s is None else seen.per_s
-        seen.per_s = before + (measured - before) * (1.0 - exp(-elapsed_s / _MEMORY_S))
+        came = count - seen.count
+        if came and seen.newest_at is not None:
+            elapsed_s = max(elapsed_s, (newest_at or 0.0) - seen.newest_at)
+            seen.newest_at = None
+        seen.per_s += (came / elapsed_s - seen.per_s) * (1.0 - exp(-elapsed_s / _MEMORY_S))
         seen.count, seen.at, seen.weight = count, now, weight
 
-    def forget(self, stream: Hashable) -> None:
-        """A stream is polled no more."""
-        self._seen.pop(stream, None)
+    def keep(self, streams: Iterable[Hashable]) -> None:
+        """No others are polled any more."""
+        for stream in self._seen.keys() - set(streams):
+            del self._seen[stream]
 
     def interval_s(self, stream: Hashable) -> float:
         """How long until it is polled again."""

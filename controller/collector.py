@@ -158,7 +158,7 @@ class Collector:
             going_on = page.cursor
             if by_ids and caught_up:
                 return True
-        since = subscription.last_timestamp or self._books.began_at
+        since = self._books.last_before(subscription)
         query = HistoryQuery(stream=subscription.stream, limit=self._page_rows, start=since)
         return await self._collect_by_time(subscription, query, Source.POLL, priority)
 

@@ -4,20 +4,27 @@ It tells what *the app* was given, never what the books of the controller hold, 
 buffer, and what is held back behind a gap, counts as missing.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from gapless.controller.cursor_times import Times
 from gapless.controller.errors import ConfigurationError
 from gapless.controller.events import ContinuityLost, MarketData, StreamReset
 from gapless.controller.far_jump import FarJump
 from gapless.controller.intervals import IntervalSet
+from gapless.controller.stats import LossReason
 
-_Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_ID_MAX: Final = 2**63 - 1
+_Id = Annotated[int, Meta(ge=0, le=_ID_MAX)]
+_Next = Annotated[int, Meta(ge=0)]
+"""What follows the highest id of all is none itself."""
 _HOLES_MAX: Final = 100_000
-"""Holes of one stream that are read; a controller keeps ``open_intervals_max`` and what its buffer holds."""
+"""Holes of one stream that are written and read. A controller has no more than ``open_intervals_max``, and besides, of
+a stream that leaves ids out, some of those that its buffer holds."""
 EPOCHS_MAX: Final = 64
 """Epochs already left that are remembered, so that a late reply cannot bring one back; and epochs that an app has yet
 to be told of. A venue restarts a few times a day at most."""
@@ -30,7 +37,10 @@ class StreamCursor(Struct, frozen=True, kw_only=True, omit_defaults=True):
         epoch: of the ids; None: the venue names none.
         next_id: every id below it was handed over, reported lost, never owed, or lies in a hole; None: not known.
         holes: ids below ``next_id`` that are still owed, as inclusive ranges in ascending order.
-        timestamp: the venue's time of the newest datum, as far as the app must not be given it again; empty: none.
+        timestamp: what follows ``next_id`` is not older, by the venue's clock: the time of the last datum that the app
+            was given, or of the first that it was not; empty: none came.
+        times: when the rest was.
+        lost: ids of a stream that leaves some out, lost before the app was told so, and why.
         left_at: the next id in the epoch before, where the app left it: it may turn out to be the true one.
         ended: whether the app was told that all from ``next_id`` on is lost with its epoch, and not yet what follows.
         ahead: the epochs that it has yet to be told of, oldest first, and from which id each was owed.
@@ -42,16 +52,20 @@ class StreamCursor(Struct, frozen=True, kw_only=True, omit_defaults=True):
     channel: str
     symbol: str
     epoch: str | None = None
-    next_id: _Id | None = None
+    next_id: _Next | None = None
     holes: Annotated[list[tuple[_Id, _Id]], Meta(max_length=_HOLES_MAX)] = []
     timestamp: str = ""
-    left_at: _Id = 1
+    times: Times = Times()
+    lost: Annotated[list[tuple[_Id, _Id, LossReason]], Meta(max_length=_HOLES_MAX)] = []
+    left_at: _Next = 1
     ended: bool = False
     ahead: Annotated[list[tuple[str | None, _Id]], Meta(max_length=EPOCHS_MAX)] = []
     jumped_from: _Id | None = None
     jumped_over: bool = True
 
     def __post_init__(self) -> None:
+        if (self.next_id or 0) > _ID_MAX + 1:
+            raise ValueError(f"next_id of {self.channel}:{self.symbol} follows an id, below 2**63; got {self.next_id}")
         before = -1
         for start, end in self.holes:
             if not before < start <= end or self.next_id is None or end >= self.next_id:
@@ -59,6 +73,8 @@ class StreamCursor(Struct, frozen=True, kw_only=True, omit_defaults=True):
                     f"holes of {self.channel}:{self.symbol} must ascend, below next_id; got {start}..{end}"
                 )
             before = end
+        if any(start > end for start, end, _reason in self.lost):
+            raise ValueError(f"what is lost of {self.channel}:{self.symbol} must be ranges of ids; got {self.lost[:5]}")
 
 
 class PastEpochs(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,6 +111,12 @@ class Cursor(Struct, frozen=True, kw_only=True):
     """The name of the venue, whose ids mean nothing among those of another; None: any."""
     version: Literal[1] = 1
 
+    def __post_init__(self) -> None:
+        if len({(each.channel, each.symbol) for each in self.streams}) < len(self.streams):
+            names = Counter(f"{each.channel}:{each.symbol}" for each in self.streams)
+            twice = [name for name, times in names.items() if times > 1]
+            raise ValueError(f"a stream must be named once; got more often: {', '.join(twice[:5])}")
+
     def encode(self) -> bytes:
         """As JSON."""
         return msgspec.json.encode(self)
@@ -116,15 +138,20 @@ class Rewind:
     """One stream's position, taken back event by event, the newest first, over what the app was not given."""
 
     def __init__(
-        self, epoch: str | None, next_id: int | None, missing: Iterable[tuple[int, int]], *, left_at: int = 1
+        self,
+        epoch: str | None,
+        next_id: int | None,
+        missing: Iterable[tuple[int, int]],
+        *,
+        left_at: int = 1,
+        runs: Mapping[int, int] | None = None,
     ) -> None:
         self.epoch = epoch
         self.next_id = next_id
         self.left_at = left_at
         self.ended = False
         self.ahead: list[tuple[str | None, int]] = []
-        self.oldest_time = ""
-        """Of the oldest datum that was taken back."""
+        self._runs = runs or {}
         self._missing = IntervalSet()
         for start, end in missing:
             self._missing.add(start, end)
@@ -138,10 +165,10 @@ class Rewind:
         was_at_end, self._is_at_end = self._is_at_end, False
         match event:
             case MarketData():
-                self.oldest_time = event.timestamp or self.oldest_time
                 # What came before the epoch had a name is of the first that was named.
                 if event.sequence_id is not None and event.epoch in {None, self.epoch}:
-                    self._missing.add(event.sequence_id, event.sequence_id)
+                    # Nothing of what an id leaves out was consumed: it would be a hole of its own to no end.
+                    self._missing.add(self._runs.get(event.sequence_id, event.sequence_id), event.sequence_id)
             case StreamReset():
                 self.ahead.insert(0, (event.new_epoch, self._owed_from))
                 del self.ahead[EPOCHS_MAX:]
@@ -163,13 +190,16 @@ class Rewind:
             case _:
                 pass
 
-    def position(self, channel: str, symbol: str, timestamp: str, jump: FarJump | None = None) -> StreamCursor:
+    def position(self, channel: str, symbol: str, jump: FarJump | None = None) -> StreamCursor:
         """Where the app is. ``jump``: the one that the ledger might still take back."""
         holes, next_id = list(self._missing), self.next_id
         if next_id is not None:
             holes = [(start, min(end, next_id - 1)) for start, end in holes if start < next_id]
             if holes and holes[-1][1] == next_id - 1:
                 next_id = holes.pop()[0]
+            if (excess := len(holes) - _HOLES_MAX) > 0:
+                # Better some of it twice than a cursor that nobody can read.
+                holes[: excess + 1] = [(holes[0][0], holes[excess][1])]
         is_after_jump = jump is not None and not self.ahead and next_id == jump.end + 1
         return StreamCursor(
             channel=channel,
@@ -177,7 +207,6 @@ class Rewind:
             epoch=self.epoch,
             next_id=next_id,
             holes=holes if next_id is not None else [],
-            timestamp=self.oldest_time or timestamp,
             left_at=self.left_at,
             ended=self.ended,
             ahead=self._ahead(),

@@ -128,8 +128,7 @@ def _enter_rows(books: Books, subscription: Subscription, answer: Answer) -> int
             break
         if ledger.is_sparse:
             # Rows come in order and cover the range: what lies between them does not exist.
-            filled.extend(ledger.lose(answer.query.start_seq or 0, number - 1))
-            ledger.pass_to(number - 1)
+            filled.extend(ledger.pass_over(answer.query.start_seq or 0, number))
         elif (answer.page.last_seq is not None or answer.page.more) and (
             gap := ledger.issued(number - 1, trusted=True)
         ) is not None:

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from gapless.controller.books import Books
 from gapless.controller.cursor import Cursor, Rewind, StreamCursor
+from gapless.controller.cursor_times import TimesBack
 from gapless.controller.events import AnyEvent, ContinuityLost, MarketData, StreamReset
 from gapless.controller.resumed_count import ResumedCount
 from gapless.controller.stream import Stream
@@ -19,21 +22,37 @@ def cursor_of(books: Books, unread: Sequence[AnyEvent] = ()) -> Cursor:
             each.ledger.next_id if each.sequenced else None,
             [*each.ledger.gaps, *each.ledger.tentative],
             left_at=each.left_at,
+            runs=each.ledger.runs,
         )
         for each in streams
     }
+    times = {each.stream: TimesBack(each) for each in streams}
     for event in reversed([*unread, *books.delivery.held()]):
         if isinstance(event, MarketData | ContinuityLost | StreamReset):
-            rewind = rewinds.get(Stream(event.channel, event.symbol))
-            if rewind is not None:
+            rewind = rewinds.get(stream := Stream(event.channel, event.symbol))
+            if rewind is not None and not times[stream].undo(event):
                 rewind.undo(event)
     positions = [
-        rewinds[each.stream].position(
-            each.stream.channel, each.stream.symbol, each.last_timestamp, each.ledger.far_jump
+        _timed(
+            books,
+            rewinds[each.stream].position(each.stream.channel, each.stream.symbol, each.ledger.far_jump),
+            times[each.stream],
         )
         for each in streams
     ]
     return Cursor(streams=positions, epoch=books.epoch, past=books.epochs.past)
+
+
+def _timed(books: Books, position: StreamCursor, back: TimesBack) -> StreamCursor:
+    timestamp = back.timestamp(position.next_id)
+    times = back.times(
+        position.next_id,
+        timestamp,
+        has_holes=bool(position.holes),
+        began_at=books.began_at,
+        lists=books.ids_restart and books.epoch is None,
+    )
+    return replace(position, timestamp=timestamp, times=times, lost=back.lost[::-1])
 
 
 def resume(books: Books, cursor: Cursor) -> None:
@@ -47,7 +66,12 @@ def resume(books: Books, cursor: Cursor) -> None:
 
 
 def _resume(books: Books, subscription: Subscription, position: StreamCursor) -> None:
+    times = position.times
     subscription.last_timestamp = subscription.numbered_at = position.timestamp
+    subscription.begun_at = times.begun_at
+    subscription.by_time |= times.by_time
+    for key in times.seen:
+        subscription.remember(key, live=True)
     if position.next_id is None or not subscription.sequenced:
         return
     subscription.owed = True
@@ -55,13 +79,32 @@ def _resume(books: Books, subscription: Subscription, position: StreamCursor) ->
     subscription.ledger.resume(
         position.next_id, position.holes, jumped_from=position.jumped_from, jumped_over=position.jumped_over
     )
+    _tell_losses(books, subscription, position)
+    subscription.hole_since = times.holes_since
     ahead = _ahead(position, books.epoch)
     if ahead:
         _tell_what_follows(books, subscription, position, ahead)
         return
-    subscription.resumed = ResumedCount(position.next_id)
-    for start, end in position.holes:
+    if subscription.ledger.next_id is not None:
+        subscription.resumed = ResumedCount(subscription.ledger.next_id)
+    for start, end in subscription.ledger.gaps:
         books.open_gap(subscription, start, end, "resumed")
+    subscription.hole_until = times.holes_until
+
+
+def _tell_losses(books: Books, subscription: Subscription, position: StreamCursor) -> None:
+    """What the app was not told yet; and what nobody can ask for, where REST is asked by time and none is known."""
+    ledger, now = subscription.ledger, books.epochs.current
+    books.epochs.current = position.epoch or now
+    for start, end, reason in position.lost:
+        books.lose(subscription, [(start, end)], reason)
+    if ledger.is_sparse and subscription.healable:
+        if not position.times.holes_since:
+            books.lose(subscription, ledger.lose_all(), "unverifiable")
+        if not position.timestamp and not position.times.begun_at and position.next_id is not None:
+            books.lose(subscription, [(position.next_id, None)], "unverifiable")
+            ledger.reset(None)
+    books.epochs.current = now
 
 
 def _ahead(position: StreamCursor, now: str | None) -> list[tuple[str | None, int]]:

@@ -17,7 +17,7 @@ def enter_rows_by_time(books: Books, subscription: Subscription, answer: Answer)
     is_last = len(page.rows) < query.limit
     # Where a hole was asked for, its rows are older than the datum that revealed it.
     of_hole = subscription.hole_since if query.end_seq is not None else ""
-    since = instant(of_hole or subscription.last_timestamp or books.began_at)
+    since = instant(of_hole or books.last_before(subscription))
     # With epochs nobody kept a list of what was delivered before the first page: only what is newer is surely new.
     unlisted = books.epoch is not None and not subscription.by_time
     latest = instant(subscription.last_timestamp)

@@ -6,6 +6,21 @@ from dataclasses import dataclass, field
 from gapless.controller.events import Source
 
 
+LossReason: TypeAlias = Literal[
+    "evicted",
+    "absent",
+    "epoch_ended",
+    "unverifiable",
+    "no_history",
+    "reconciliation_disabled",
+    "too_many_gaps",
+    "snapshot_missed",
+    "unsubscribed",
+    "conflated",
+]
+"""Why ids are lost; docs/events.md explains each."""
+LOSS_REASONS: Final[tuple[str, ...]] = get_args(LossReason)
+
 @dataclass(slots=True)
 class FeedStats:
     """What passed through the data plane since the controller was opened."""
@@ -44,7 +59,7 @@ class FeedStats:
     losses: Counter[str] = field(default_factory=Counter)
     """Ranges reported lost, by reason."""
 
-    def count_loss(self, ids: int, reason: str) -> None:
+    def count_loss(self, ids: int, reason: LossReason) -> None:
         """A range of so many ids was reported lost."""
         self.ids_lost += ids
         self.ids_lost_by[reason] += ids

@@ -48,6 +48,9 @@ INTERVALS_MAX = 1_000
 """Open gaps per stream, tentative ones included. A random drop of every second message reaches it in 2,000 messages;
 more is not a gap but a ruin."""
 
+_RUNS_REMEMBERED = 10_000
+"""Ids of a sparse stream of which is known what they came right after: those of a buffer, and a megabyte."""
+
 
 class StreamLedger:
     """The books of one stream in one epoch.
@@ -64,12 +67,14 @@ class StreamLedger:
         "_intervals_max",
         "_jump_max",
         "_low",
+        "_resumed",
         "gaps",
         "last_gap",
         "next_id",
         "refuted",
         "reopened",
         "rule",
+        "runs",
         "suspect",
         "tentative",
     )
@@ -95,6 +100,11 @@ class StreamLedger:
         self._base = 0
         self._confirmed = False
         self._low: int | None = None
+        self._resumed = 0
+        """Gaps that an earlier controller left open, and that need not fit the bound."""
+        self.runs: dict[int, int] = {}
+        """Of a sparse stream: delivered ids, and for each the first of those right before it that do not exist, or that
+        nobody asks for."""
         self.next_id: int | None = None
         """The cursor: the lowest id not yet seen; None while nothing is known of the stream."""
         self.gaps = IntervalSet()
@@ -165,6 +175,7 @@ class StreamLedger:
         self.next_id = sequence_id + 1
         self.suspect = None
         self._interrupted = False
+        self._note_run(max(expected, hole_ends + 1), sequence_id)
         if hole_ends < expected:
             self._confirmed = True
             return Verdict.NEXT
@@ -187,6 +198,7 @@ class StreamLedger:
         if jump is not None and cursor - sequence_id > self._jump_max and jump.is_refuted_by(sequence_id):
             self.refuted = self.gaps.take(sequence_id + 1, cursor - 1)
             self.tentative.take(sequence_id + 1, cursor - 1)
+            self.runs.clear()
             self.next_id = sequence_id + 1
             self._far_jump = None
             if not jump.is_hole:
@@ -242,6 +254,25 @@ class StreamLedger:
         if self.next_id is not None and highest >= self.next_id:
             self.next_id = highest + 1
 
+    def pass_over(self, start: int, number: int) -> list[tuple[int, int]]:
+        """REST shows what follows ``start`` in a sparse stream: up to ``number`` it is nothing.
+
+        Returns:
+            The gaps that this closes.
+        """
+        expected = self.next_id
+        closed = self.lose(start, number - 1)
+        run = closed[-1][0] if closed and closed[-1][1] == number - 1 else number
+        self.pass_to(number - 1)
+        self._note_run(run if expected is None else min(run, expected), number)
+        return closed
+
+    def _note_run(self, start: int, sequence_id: int) -> None:
+        if self.is_sparse and start < sequence_id:
+            self.runs[sequence_id] = start
+            if len(self.runs) > _RUNS_REMEMBERED:
+                del self.runs[next(iter(self.runs))]
+
     def vouch(self, last_seq: int) -> None:
         """REST has issued ids up to ``last_seq``: a jump that reaches no further was real, and is refuted no more."""
         if self._far_jump is not None and last_seq >= self._far_jump.end:
@@ -275,6 +306,7 @@ class StreamLedger:
         self._confirmed = True
         for start, end in holes:
             self._open(start, end)
+        self._resumed = len(self.gaps)
         if jumped_from is not None:
             self._far_jump = FarJump(jumped_from, next_id - 1, reach=self._reach, is_hole=jumped_over)
 
@@ -360,8 +392,9 @@ class StreamLedger:
         return closed
 
     def excess(self) -> Iterator[tuple[int, int]]:
-        """Take out the oldest gaps beyond the bound."""
-        while self.gaps and len(self.gaps) + len(self.tentative) > self._intervals_max:
+        """Take out the oldest gaps beyond the bound; what was resumed does not count, until it is closed."""
+        self._resumed = min(self._resumed, len(self.gaps))
+        while self.gaps and len(self.gaps) + len(self.tentative) > self._intervals_max + self._resumed:
             yield self.gaps.pop_first()
 
     def reset(self, first_id: int | None) -> None:
@@ -372,6 +405,8 @@ class StreamLedger:
         self.tentative.clear()
         self.suspect = None
         self.last_gap = None
+        self._resumed = 0
+        self.runs.clear()
         self._base = first_id or 0
         self._confirmed = False
         self._low = None

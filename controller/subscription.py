@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from gapless.controller.events import Balance, Order
+from gapless.controller.events import Balance, MarketData, Order
 from gapless.controller.exchange import HistoryPage, HistoryRow, MarketUpdate, SequenceRule
 from gapless.controller.instants import instant
 from gapless.controller.live_updates import LiveUpdates
@@ -108,6 +108,10 @@ class Subscription:
     shown it so far."""
 
     updates: LiveUpdates = field(default_factory=LiveUpdates)
+    newest_at: float = 0.0
+    """Unix seconds, by the venue's clock, of the newest of them."""
+    newest_rows: list[RowKey] = field(default_factory=list)
+    """Those of them that are of that instant."""
     """Of an account stream: what the socket said."""
 
     # Of this connection generation.
@@ -177,7 +181,7 @@ class Subscription:
         self.snapshot_failures = 0
         self.missed_updates = 0
 
-    def row_key(self, row: HistoryRow) -> RowKey:
+    def row_key(self, row: HistoryRow | MarketData) -> RowKey:
         """What makes a row the exact repeat of another; where ids count, those of REST may be missing."""
         return (instant(row.timestamp), row.price, row.bid, row.ask, None if self.sequenced else row.sequence_id)
 
@@ -186,6 +190,10 @@ class Subscription:
         self.repeats[key] = not live
         if len(self.repeats) > REPEATS_REMEMBERED:
             del self.repeats[next(iter(self.repeats))]
+        if key[0] > self.newest_at:
+            self.newest_at, self.newest_rows = key[0], [key]
+        elif key[0] == self.newest_at and len(self.newest_rows) < REPEATS_REMEMBERED:
+            self.newest_rows.append(key)
 
     def came_over_rest(self, row: HistoryRow) -> bool:
         """Whether REST was faster with what the socket shows now; true once for each row of REST."""

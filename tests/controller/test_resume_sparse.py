@@ -1,0 +1,183 @@
+"""Resuming a stream whose ids leave some out, on a venue that is asked by time: Kraken's."""
+
+import trio
+from trio.testing import MockClock
+
+from gapless.controller import AnyEvent, MarketData, Source, State
+from gapless.controller.cursor import Cursor, StreamCursor
+from tests.controller.resume_kit import (
+    Place,
+    assert_exactly_once_or_lost,
+    filled,
+    found,
+    ids,
+    kraken,
+    lost,
+    place,
+    read,
+    stored,
+    where,
+)
+
+
+async def holes_open_up(w: Place, seconds: float = 15.0) -> None:
+    """A new socket is there, and REST does not tell what the old one's end has cost."""
+    w.rest_fails(True)
+    w.cut()
+    await trio.sleep(seconds)
+
+
+async def test_a_hole_is_asked_for_from_its_own_time_on(autojump_clock: MockClock) -> None:
+    """Live data went on after it, and was consumed."""
+    async with place(kraken()) as w:
+        w.nursery.start_soon(w.trade)
+        async with w.app() as controller:
+            events = await read(controller, 5)
+            await holes_open_up(w)
+            events += await read(controller, 5)
+            cursor = controller.cursor()
+        position = where(cursor)
+        (hole,) = position.holes
+        assert position.times.holes_since < position.timestamp
+        w.rest_fails(False)
+        async with w.app(stored(cursor)) as controller:
+            after = await read(controller, 20)
+        assert found(after)[0] == filled(after)[0] == hole
+        assert set(range(hole[0], hole[1] + 1)) <= set(ids(after))
+        assert_exactly_once_or_lost(w, events + after, since=ids(events)[0])
+
+
+async def test_a_hole_outlives_several_crashes(autojump_clock: MockClock) -> None:
+    async with place(kraken()) as w:
+        w.nursery.start_soon(w.trade)
+        events: list[AnyEvent] = []
+        cursor: Cursor | None = None
+        for _ in range(4):
+            async with w.app(cursor) as controller:
+                events += await read(controller, 5)
+                await holes_open_up(w)
+                events += await read(controller, 5)
+                cursor = stored(controller.cursor())
+        assert cursor is not None
+        assert len(where(cursor).holes) > 3
+        w.rest_fails(False)
+        async with w.app(cursor) as controller:
+            events += await read(controller, 30)
+            assert controller.state is State.CONNECTED
+        assert lost(events) == []
+        assert_exactly_once_or_lost(w, events, since=ids(events)[0])
+
+
+async def test_a_pair_without_a_trade_is_asked_for_from_where_its_books_began(autojump_clock: MockClock) -> None:
+    async with place(kraken()) as w:
+        w.publish(5)
+        async with w.app() as controller:
+            assert ids(await read(controller, 30)) == []
+            cursor = controller.cursor()
+        assert where(cursor).times.begun_at
+        assert not where(cursor).timestamp
+        missed = []
+        for _ in range(5):
+            missed += w.publish()
+            await trio.sleep(1.0)
+        async with w.app(stored(cursor)) as controller:
+            after = await read(controller, 20)
+            missed += w.publish(5)
+            after += await read(controller, 20)
+            assert ids(after) == missed
+            assert not where(controller.cursor()).times.begun_at
+
+
+async def test_unread_data_is_no_hole_for_each_id(autojump_clock: MockClock) -> None:
+    """Half of the ids are left out by the socket, so that what lies in the buffer is no range."""
+    async with place(kraken(absent=0.5)) as w:
+        w.nursery.start_soon(w.trade)
+        async with w.app() as controller:
+            events = await read(controller, 5)
+            await trio.sleep(500)
+            assert controller.events_held > 2_000
+            cursor = controller.cursor()
+        assert where(cursor).holes == []
+        assert where(cursor).next_id == max(ids(events)) + 1
+        assert len(cursor.encode()) < 250
+        async with w.app(stored(cursor)) as controller:
+            events += await read(controller, 60)
+        assert lost(events) == []
+        assert_exactly_once_or_lost(w, events, since=ids(events)[0])
+
+
+async def test_unread_backfill_is_one_hole(autojump_clock: MockClock) -> None:
+    """REST fills a gap of which a part exists, and of that the app reads the first half."""
+    async with place(kraken(absent=0.5)) as w:
+        w.nursery.start_soon(w.trade)
+        async with w.app() as controller:
+            events = await read(controller, 5)
+            await holes_open_up(w, 30.0)
+            events += await read(controller, 3)
+            w.rest_fails(False)
+            async for event in controller:
+                events.append(event)
+                if isinstance(event, MarketData) and event.source is Source.BACKFILL:
+                    break
+            await trio.sleep(10)
+            cursor = controller.cursor()
+        assert len(where(cursor).holes) == 1
+        async with w.app(stored(cursor)) as controller:
+            events += await read(controller, 60)
+        assert_exactly_once_or_lost(w, events, since=ids(events)[0])
+
+
+async def test_losses_that_were_not_read_are_told_again_and_not_asked_for(autojump_clock: MockClock) -> None:
+    """Nobody knows when they were: what is asked for from a later time on would look filled."""
+    async with place(kraken()) as w:
+        w.nursery.start_soon(w.trade)
+        async with w.app(open_intervals_max=1) as controller:
+            events = await read(controller, 5)
+            await holes_open_up(w)
+            events += await read(controller, 5)
+            assert lost(events) == []
+            await holes_open_up(w)
+            await holes_open_up(w)
+            cursor = controller.cursor()
+        assert len(where(cursor).lost) == 2
+        w.rest_fails(False)
+        async with w.app(stored(cursor)) as controller:
+            await trio.sleep(10)
+            assert where(controller.cursor()).lost == where(cursor).lost, "a second crash, with nothing read"
+            after = await read(controller, 30)
+        assert lost(after) == where(cursor).lost
+        assert_exactly_once_or_lost(w, events + after, since=ids(events)[0])
+
+
+async def test_an_older_cursor_does_not_say_when_its_holes_were_so_they_are_lost(autojump_clock: MockClock) -> None:
+    async with place(kraken()) as w:
+        first, *missed, _last = w.publish(10)
+        (latest,) = w.simulator.trades("BTC/USD")[-1:]
+        old = StreamCursor(
+            channel="trade",
+            symbol="BTC/USD",
+            next_id=latest.trade_id + 1,
+            holes=[(missed[2], missed[4])],
+            timestamp=f"2026-01-01T00:00:{trio.current_time():06.3f}Z",
+        )
+        text = Cursor(streams=[old]).encode()
+        assert b'"times"' not in text
+        async with w.app(Cursor.decode(text)) as controller:
+            await trio.sleep(5)
+            w.publish(3)
+            after = await read(controller, 20)
+        assert lost(after) == [(missed[2], missed[4], "unverifiable")]
+        assert len(ids(after)) == 3
+        assert first not in ids(after)
+
+
+async def test_an_older_cursor_of_a_pair_without_a_trade_says_that_it_cannot_go_on(autojump_clock: MockClock) -> None:
+    async with place(kraken()) as w:
+        (number, *_) = w.publish(3)
+        old = Cursor(streams=[StreamCursor(channel="trade", symbol="BTC/USD", next_id=number)])
+        async with w.app(stored(old)) as controller:
+            await trio.sleep(5)
+            later = w.publish(3)
+            after = await read(controller, 20)
+        assert lost(after) == [(number, None, "unverifiable")]
+        assert ids(after) == later

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias, get_args
 
 from gapless.controller.events import Source
 

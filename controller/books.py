@@ -23,7 +23,7 @@ from gapless.controller.config import NetworkConfig
 from gapless.controller.delivery import DeliveryBuffer
 from gapless.controller.epochs import Epochs
 from gapless.controller.events import Balance, ContinuityLost, MarketData, NoticeKind, Order, Source
-from gapless.controller.exchange import Exchange, HistoryRow, MarketUpdate, SequenceRule
+from gapless.controller.exchange import Exchange, HistoryRow, MarketUpdate, SequenceRule, venue_name
 from gapless.controller.instants import instant, rfc3339
 from gapless.controller.sequence_tracker import SequenceTracker
 from gapless.controller.signal import Signal
@@ -86,6 +86,7 @@ class Books:
         self.began_at: Final = rfc3339(wall_clock())
         """RFC 3339. Of a stream known by its times alone, what is older is not owed."""
         self.epochs: Final = Epochs()
+        self.venue: Final = venue_name(exchange)
         self._notices_allowed = Allowance(burst=_NOTICES_BURST, per_s=_NOTICES_PER_S)
         self.socket_open = False
         """Whether this generation's socket has said WELCOME and is not known to be gone."""

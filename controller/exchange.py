@@ -65,6 +65,7 @@ __all__ = [
     "TradeUpdate",
     "Unsubscribed",
     "Welcome",
+    "venue_name",
 ]
 
 Budget = tuple[int, float]
@@ -157,8 +158,16 @@ class ReplyReading(Struct, frozen=True, kw_only=True):
     retry_after_s: float | None = None
 
 
+def venue_name(exchange: "Exchange") -> str | None:
+    """What a cursor calls the venue: its adapter's ``name``; None: it has none, and any cursor is taken for its own."""
+    name: object = getattr(exchange, "name", None)
+    return name if isinstance(name, str) and name else None
+
+
 class Exchange(Protocol):
     """A venue. Frames are text or bytes as the socket gives them.
+
+    An adapter may have a ``name`` besides, the venue's: a cursor of a venue of another name is refused.
 
     Raises, where it decodes: :class:`~gapless.controller.errors.InvalidMessageError` for a frame and
     :class:`~gapless.controller.errors.InvalidReplyError` for a reply, saying what was expected and what came.

@@ -17,7 +17,7 @@ from gapless.controller.controller import ConnectionController
 from gapless.controller.cursor import Cursor
 from gapless.controller.errors import ConfigurationError
 from gapless.controller.events import StateChanged
-from gapless.controller.exchange import Exchange
+from gapless.controller.exchange import Exchange, venue_name
 from gapless.controller.exchanges import ReferenceExchange
 from gapless.controller.groups import outermost, reraise
 from gapless.controller.host_limiters import limiter_of
@@ -92,6 +92,8 @@ async def open_controller(
             f"expected at most {venue.streams_max} streams, which is what one connection to this venue carries, got "
             f"{len(streams)}: let split_streams make parts of them, and open a controller for each"
         )
+    if resume is not None:
+        _check_cursor(resume, venue_name(venue))
     host = venue.rest_host
     if limiter is None:
         limiter = limiter_of(host, config)
@@ -121,6 +123,18 @@ async def open_controller(
     finally:
         if http is None:
             await host_clients.leave(host)
+
+
+def _check_cursor(resume: object, name: str | None) -> None:
+    if not isinstance(resume, Cursor):
+        raise ConfigurationError(
+            f"resume: expected a Cursor, got {type(resume).__name__}: Cursor.decode makes one of what encode() wrote"
+        )
+    if resume.venue is not None and name is not None and resume.venue != name:
+        raise ConfigurationError(
+            f"resume: the cursor is of {resume.venue}, whose ids mean nothing at {name}: open the venue that it is of, "
+            "or begin anew without it"
+        )
 
 
 def random_session_id() -> str:

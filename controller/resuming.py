@@ -40,7 +40,7 @@ def cursor_of(books: Books, unread: Sequence[AnyEvent] = ()) -> Cursor:
         )
         for each in streams
     ]
-    return Cursor(streams=positions, epoch=books.epoch, past=books.epochs.past)
+    return Cursor(streams=positions, epoch=books.epoch, past=books.epochs.past, venue=books.venue)
 
 
 def _timed(books: Books, position: StreamCursor, back: TimesBack) -> StreamCursor:

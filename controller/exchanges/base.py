@@ -66,6 +66,8 @@ class BaseExchange(ABC):
         ConfigurationError: an address that cannot be one, or none where the venue has none of its own.
     """
 
+    name: ClassVar[str] = ""
+    """Of the venue, as cursors have it; empty: none."""
     rule: ClassVar[SequenceRule] = SequenceRule.CONTIGUOUS
     own_ws_url: ClassVar[str] = ""
     own_rest_url: ClassVar[str] = ""

@@ -104,6 +104,7 @@ _KNOWN: Final = frozenset({"trade", "aggTrade", "serverShutdown"})
 class BinanceExchange(BaseExchange):
     """Speaks Binance spot's market streams. Symbols as in ``BTCUSDT``."""
 
+    name = "binance"
     own_ws_url = "wss://stream.binance.com:9443/ws"
     own_rest_url = "https://api.binance.com"
     channels = frozenset({"trade", "aggTrade", "bookTicker"})

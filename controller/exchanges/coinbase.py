@@ -75,6 +75,7 @@ _ROWS: Final = msgspec.json.Decoder(list[_Deal])
 class CoinbaseExchange(BaseExchange):
     """Speaks Coinbase Exchange's public feed. Channel ``matches``, symbols as in ``BTC-USD``."""
 
+    name = "coinbase"
     own_ws_url = "wss://ws-feed.exchange.coinbase.com"
     own_rest_url = "https://api.exchange.coinbase.com"
     channels = frozenset({"matches"})

@@ -98,6 +98,7 @@ _PAGES: Final = msgspec.json.Decoder(_Page)
 class DeribitExchange(BaseExchange):
     """Speaks Deribit's public trades. Symbols are instruments as in ``BTC-PERPETUAL``."""
 
+    name = "deribit"
     own_ws_url = "wss://www.deribit.com/ws/api/v2"
     own_rest_url = "https://www.deribit.com"
     channels = frozenset({"trades"})

@@ -101,6 +101,7 @@ _SIDES: Final[Mapping[str, Side]] = {"b": "buy", "s": "sell"}
 class KrakenExchange(BaseExchange):
     """Speaks Kraken's public trades. Symbols as in ``BTC/USD``."""
 
+    name = "kraken"
     own_ws_url = "wss://ws.kraken.com/v2"
     own_rest_url = "https://api.kraken.com"
     rule = messages.SequenceRule.MONOTONIC

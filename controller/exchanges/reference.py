@@ -69,6 +69,7 @@ class ReferenceExchange(BaseExchange):
         session_id: kept over reconnects, so that the server recognises the session.
     """
 
+    name = "reference"
     history_by_time = True
     ids_restart = True
     """In the literal form, which has no epochs."""

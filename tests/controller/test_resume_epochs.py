@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from random import Random
+from typing import Final, cast
 
 import pytest
 import trio
@@ -13,19 +14,29 @@ from trio.testing import MockClock
 
 from gapless.controller import (
     AnyEvent,
+    ConfigurationError,
     ConnectionController,
     ContinuityLost,
     GapFilled,
     MarketData,
     NetworkConfig,
     State,
+    Stream,
     StreamReset,
     open_controller,
 )
 from gapless.controller.cursor import Cursor, StreamCursor
+from gapless.controller.exchanges.venues import VENUES
 from gapless.controller.resumed_count import DENIED_S, ResumedCount
 from tests.kit import TICKER, virtual_wall_clock
 from tests.scripted import Query, Socket, Venue, history
+
+STREAMS: Final = {
+    "binance": Stream("trade", "BTCUSDT"),
+    "coinbase": Stream("matches", "BTC-USD"),
+    "deribit": Stream("trades", "BTC-PERPETUAL"),
+    "kraken": Stream("trade", "BTC/USD"),
+}
 
 
 class Market:
@@ -397,3 +408,31 @@ def test_sides_that_are_late_deny_nothing_however_they_lag(drawn: DataObject) ->
         if count.is_confirmed(next_id, live_head) or count.is_confirmed(next_id, last_seq):
             return
         assert count.is_denied(last_seq=last_seq, live_head=live_head, at=now) is None
+
+
+# -- cursors that cannot be meant --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("resume", [b"{}", "{}", {"streams": []}, []])
+async def test_what_is_no_cursor_is_refused_by_name(resume: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"expected a Cursor, got .* Cursor\.decode"):
+        async with open_controller(
+            ws_url="ws://127.0.0.1:1/ws",
+            rest_url="http://127.0.0.1:1",
+            streams=[TICKER],
+            resume=cast("Cursor", resume),
+        ):
+            pass
+
+
+async def test_a_cursor_of_another_venue_is_refused(autojump_clock: MockClock) -> None:
+    market = Market()
+    async with market.open():
+        _events, cursor = await consumed(market, seconds=2)
+    assert cursor.venue == "reference"
+    for name, kind in VENUES.items():
+        exchange = kind()
+        assert exchange.name == name
+        with pytest.raises(ConfigurationError, match=f"the cursor is of reference, .* nothing at {name}: open"):
+            async with open_controller(exchange=exchange, streams=[STREAMS[name]], resume=cursor):
+                pass

@@ -7,6 +7,7 @@ from gapless.controller.cursor import Cursor, StreamCursor
 from gapless.controller.errors import (
     CircuitOpenError,
     ConfigurationError,
+    ControllerEndedError,
     DeliveryOverflowError,
     GaplessError,
     InvalidMessageError,
@@ -60,6 +61,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectionController",
     "ContinuityLost",
+    "ControllerEndedError",
     "Cursor",
     "DeliveryOverflowError",
     "Event",

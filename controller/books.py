@@ -27,7 +27,7 @@ from gapless.controller.exchange import Exchange, HistoryRow, MarketUpdate, Sequ
 from gapless.controller.instants import instant, rfc3339
 from gapless.controller.sequence_tracker import SequenceTracker
 from gapless.controller.signal import Signal
-from gapless.controller.stats import FeedStats
+from gapless.controller.stats import FeedStats, LossReason
 from gapless.controller.stream import Stream
 from gapless.controller.subscription import Subscription
 from gapless.controller.turns import Turns
@@ -80,7 +80,7 @@ class Books:
         """Those whose ids do not tell what a frame held that could not be read, and that REST can tell."""
         self.find_by_key: Final[Callable[[tuple[str, str]], Subscription | None]] = self._by_key.get
         """:meth:`find` for the fast path: the names as a pair."""
-        self._loss_reason = "no_history" if config.reconciliation_enabled else "reconciliation_disabled"
+        self._loss_reason: LossReason = "no_history" if config.reconciliation_enabled else "reconciliation_disabled"
         self._ending: Counter[tuple[str, str]] = Counter()
         """How many given-up wishes for a stream this socket may still answer with data."""
         self.began_at: Final = rfc3339(wall_clock())
@@ -110,11 +110,12 @@ class Books:
 
     # -- desires -------------------------------------------------------------------------------------------------------
 
-    def desire(self, stream: Stream) -> None:
+    def desire(self, stream: Stream, *, now: float = float("-inf")) -> None:
         """The app wants this stream, too; nothing happens if it did already."""
         key = (stream.channel, stream.symbol)
         if key not in self._by_key:
             self._by_key[key] = subscription = self._opened(stream)
+            subscription.desired_at = now
             if self._is_sparse(subscription):
                 self.sparse.add(subscription)
             subscription.barred = self._ending[key] > 0
@@ -332,7 +333,7 @@ class Books:
             )
         self.hole_closed(subscription)
 
-    def lose(self, subscription: Subscription, ranges: Iterable[tuple[int, int | None]], reason: str) -> None:
+    def lose(self, subscription: Subscription, ranges: Iterable[tuple[int, int | None]], reason: LossReason) -> None:
         """Ids will never be delivered; the ledger has closed them already."""
         self.changed.notify()
         stream = subscription.stream
@@ -354,6 +355,8 @@ class Books:
         for start, gap_end in ranges:
             end = gap_end if unannounced is None else min(gap_end, unannounced - 1)
             if start <= end:
+                self.stats.gaps_refuted += 1
+                self.stats.ids_refuted += end - start + 1
                 self.delivery.put(
                     notices.gap_filled(stream, self.epoch, start, end, reason="refuted", at=self._wall_clock())
                 )

@@ -185,8 +185,10 @@ class ConnectionController:
         # No deque: an empty one takes more memory than the few transitions of a feed that is well.
         self._history: list[StateChanged] = []
         self._visits: Counter[State] = Counter()
+        self._trio_token = trio.lowlevel.current_trio_token()
         self._state_clock = StateClock(self.state, trio.current_time())
         self._moved = Signal()
+        self._closed = False
         if resume is not None:
             resuming.resume(books, resume)
         self._new_generation()
@@ -286,7 +288,7 @@ class ConnectionController:
         for stream in streams:
             self._runtime.exchange.check(stream)
         for stream in streams:
-            self._runtime.books.desire(stream)
+            self._runtime.books.desire(stream, now=trio.current_time())
 
     def unsubscribe(self, *streams: Stream) -> None:
         """Want these streams no more. Nothing of them is owed from now on; what was missing is ``ContinuityLost``.
@@ -357,8 +359,12 @@ class ConnectionController:
 
     # -- figures ------------------------------------------------------------------------------------------------------
 
-    def metrics(self) -> Metrics:
-        """All figures of now in one frozen snapshot; docs/metrics.md explains each."""
+    def metrics(self, *, streams_max: int | None = None) -> Metrics:
+        """All figures of now in one frozen snapshot; docs/metrics.md explains each.
+
+        Args:
+            streams_max: with more streams than this there is no row for each of them; None: always.
+        """
         return take(
             self._runtime,
             clock=self._state_clock,
@@ -366,6 +372,7 @@ class ConnectionController:
             rest_stats=self._rest.stats,
             limiter=self._limiter,
             histograms=self._histograms,
+            streams_max=streams_max,
             now=trio.current_time(),
         )
 
@@ -375,13 +382,18 @@ class ConnectionController:
         return self._histograms
 
     @property
+    def trio_token(self) -> trio.lowlevel.TrioToken:
+        """Of the run that this controller lives in, where other threads may ask it."""
+        return self._trio_token
+
+    @property
     def stats(self) -> FeedStats:
-        """Counters of the data plane."""
+        """Counters of the data plane. Alive: they go on counting; a snapshot is :meth:`metrics`."""
         return self._runtime.books.stats
 
     @property
     def rest_stats(self) -> RestStats:
-        """REST requests by outcome."""
+        """REST requests by outcome, and the circuit breaker of the host. Alive; a snapshot is :meth:`metrics`."""
         return self._rest.stats
 
     @property
@@ -437,6 +449,10 @@ class ConnectionController:
         self._runtime.books.notice(kind, reading.code, reading.message, retry_after_s)
 
     def _circuit_turned(self, circuit: Circuit, failures: int, probe_in_s: float | None) -> None:
+        self._rest.stats.circuit_opened += circuit is Circuit.OPEN
+        self._circuit_is(circuit, failures, probe_in_s)
+
+    def _circuit_is(self, circuit: Circuit, failures: int, probe_in_s: float | None) -> None:
         word: CircuitWord = "open" if circuit is Circuit.OPEN else "closed"
         host, at = self._runtime.exchange.rest_host, self._wall_clock()
         event = notices.circuit_changed(word, host, failures=failures, probe_in_s=probe_in_s, at=at)

@@ -5,6 +5,7 @@
     GaplessError
     +-- ConfigurationError      you erred: a value that cannot work; raised when the object is built
     +-- ReconnectExhaustedError attempts are spent and ``reconnect_exhausted="raise"`` asked to be told so
+    +-- ControllerEndedError    you erred: a question to a controller whose block was left, or that has failed
     +-- DeliveryOverflowError   the app reads too slowly and ``overflow="raise"`` asked to be told so
     +-- PeerError               they erred: handled inside the controller, never seen by an app's event loop
         +-- InvalidMessageError a frame that is not what the wire format says
@@ -25,6 +26,10 @@ class ConfigurationError(GaplessError, ValueError):
 
 class ReconnectExhaustedError(GaplessError):
     """Every reconnect attempt failed and ``reconnect_exhausted`` is ``"raise"``."""
+
+
+class ControllerEndedError(GaplessError, RuntimeError):
+    """The controller's block was left, or it has failed: nothing can be asked of it any more."""
 
 
 class DeliveryOverflowError(GaplessError):

@@ -25,7 +25,7 @@ class IntervalSet:
         self._starts: list[int] = []
         self._ends: list[int] = []
         self.ids = 0
-        """How many ids are in; kept, so that asking a thousand sets of a thousand intervals each costs a thousand reads."""
+        """How many ids are in. Kept, for a scrape may ask a thousand sets of a thousand intervals each."""
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(list(zip(self._starts, self._ends, strict=True)))

@@ -104,6 +104,11 @@ class RestRateLimiter:
         """Whether the host is asked at all."""
         return self._breaker.circuit
 
+    def tell_circuit(self, listener: OnCircuit) -> None:
+        """Tell one who has not listened until now, where the circuit is not closed."""
+        if self._breaker.circuit is not Circuit.CLOSED:
+            listener(Circuit.OPEN, self._breaker.failures, self._breaker.refuses_for_s(trio.current_time()) or 0.0)
+
     @property
     def in_line(self) -> int:
         """How many requests wait for their turn."""
@@ -140,7 +145,7 @@ class RestRateLimiter:
             weight: what it costs of the budget; one heavier than the whole budget waits for an empty window.
             client: whose turn it takes; clients share what one priority gets evenly.
             still_wanted: asked when its turn has come; what nobody wants any more is not sent and costs nothing.
-            on_turn: told each time how long it had to wait for its turn, seconds.
+            on_turn: told each time it is sent how long it had to wait for its turn, seconds.
 
         Raises:
             CircuitOpenError: the host is left alone for now.
@@ -154,10 +159,11 @@ class RestRateLimiter:
             self._refuse_while_open(endpoint, failure)
             joined_at = trio.current_time()
             await self._turn(priority, weight, client)
-            on_turn(trio.current_time() - joined_at)
+            waited_s = trio.current_time() - joined_at
             self._refuse_while_open(endpoint, failure)
             if not still_wanted():
                 raise RequestWithdrawnError(f"{endpoint}: not sent, what it asks for was answered otherwise")
+            on_turn(waited_s)
             self._window.sent(trio.current_time(), weight)
             self.requests_sent += 1
             reply, failure, delay_s = await self._send(make_request, endpoint, attempt)

@@ -1,7 +1,7 @@
 """REST over httpx: one request, its deadline, its size limit and its failures in our words."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
@@ -10,6 +10,7 @@ from loguru import logger
 from msgspec import structs
 
 from gapless.controller.bodies import ACCEPTED, decompressed
+from gapless.controller.circuit_breaker import Circuit
 from gapless.controller.errors import RequestFailedError
 from gapless.controller.events import NoticeKind
 from gapless.controller.exchange import Outcome, ReplyReading, RestReply
@@ -27,16 +28,29 @@ OnNotice = Callable[[NoticeKind, ReplyReading, float | None], None]
 
 @dataclass(slots=True)
 class RestStats:
-    """Requests by outcome."""
+    """Requests by outcome, and the circuit breaker of their host.
 
+    Alive: it goes on counting, and an app only reads it. What does not change any more is ``controller.metrics()``.
+    """
+
+    _limiter: RestRateLimiter = field(repr=False, compare=False)
     succeeded: int = 0
     refused: int = 0
     limited: int = 0
     failed: int = 0
+    cancelled: int = 0
+    """Given up in flight: a transition, or the app, wanted the reply no more. The host has counted them."""
     bytes_received: int = 0
     """Of bodies, as they came over the wire."""
     bytes_read: int = 0
     """Of bodies, decompressed."""
+    circuit_opened: int = 0
+    """How often this controller was told that the circuit is open."""
+
+    @property
+    def circuit(self) -> Circuit:
+        """Whether the host is asked at all: closed, open, or probing. All who share the limiter read the same."""
+        return self._limiter.circuit
 
 
 class RestClient:
@@ -77,7 +91,7 @@ class RestClient:
         self._reply_size_max = reply_size_max
         self._compressed = compressed
         self._max_retries = max_retries
-        self.stats = RestStats()
+        self.stats = RestStats(limiter)
         self.charge: Callable[[int], None] | None = None
         """Told the weight of each request before it queues up."""
         self.still_wanted: Callable[[], bool] = lambda: True
@@ -156,9 +170,15 @@ class RestClient:
 
     async def _send(self, request: httpx.Request, endpoint: str) -> RestReply:
         sent_at = trio.current_time()
+        was_cancelled = False
         try:
             with trio.fail_after(self._timeout_s):
                 reply = await self._exchange(request)
+        except trio.Cancelled:
+            # It has no duration: how long it would have taken, nobody knows.
+            was_cancelled = True
+            self.stats.cancelled += 1
+            raise
         except trio.TooSlowError:
             self.stats.failed += 1
             raise RequestFailedError(f"{endpoint}: no whole reply within {self._timeout_s} s") from None
@@ -169,7 +189,8 @@ class RestClient:
             self.stats.failed += 1
             raise
         finally:
-            self._histograms.request_duration.record(trio.current_time() - sent_at)
+            if not was_cancelled:
+                self._histograms.request_duration.record(trio.current_time() - sent_at)
         logger.debug("REST {}: HTTP {}, {} bytes", endpoint, reply.status, len(reply.body))
         return reply
 

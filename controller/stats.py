@@ -6,7 +6,6 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from gapless.controller.events import Source
 
-
 LossReason: TypeAlias = Literal[
     "evicted",
     "absent",
@@ -22,9 +21,13 @@ LossReason: TypeAlias = Literal[
 """Why ids are lost; docs/events.md explains each."""
 LOSS_REASONS: Final[tuple[str, ...]] = get_args(LossReason)
 
+
 @dataclass(slots=True)
 class FeedStats:
-    """What passed through the data plane since the controller was opened."""
+    """What passed through the data plane since the controller was opened.
+
+    Alive: it goes on counting, and an app only reads it. What does not change any more is ``controller.metrics()``.
+    """
 
     live: int = 0
     """Market data delivered from the socket."""
@@ -51,8 +54,12 @@ class FeedStats:
     gaps_found: int = 0
     gaps_filled: int = 0
     """Ranges; a gap may be filled in parts."""
+    gaps_refuted: int = 0
+    """Ranges that corrupt ids had claimed, and that were never issued."""
     ids_missed: int = 0
     ids_filled: int = 0
+    """Delivered; or closed by a snapshot, or, of a stream whose ids are not contiguous, by a page that covers them."""
+    ids_refuted: int = 0
     ids_lost: int = 0
     """Ids reported lost; a range to the end of an epoch counts as one."""
     ids_lost_by: Counter[str] = field(default_factory=Counter)

@@ -85,6 +85,8 @@ class Subscription:
     """Without epochs, the venue's time of the newest datum that had an id: a restart is told by it."""
     snapshot: Sequence[Order | Balance] | None = None
     """The last snapshot without an id, until an update comes: the same again is no news."""
+    desired_at: float = float("-inf")
+    """Monotonic seconds of the wish for it; of those that the controller was opened with, its beginning counts."""
     last_data_at: float = float("-inf")
     """Monotonic seconds of the last live datum."""
     live_count: int = 0

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 
+import trio
 from msgspec.structs import replace
 
 from gapless.controller.aio.feed import Parts
@@ -161,14 +162,23 @@ class AsyncioController:
 
     # -- figures ------------------------------------------------------------------------------------------------------
 
-    def metrics(self) -> Metrics:
+    def metrics(self, *, streams_max: int | None = None) -> Metrics:
         """All figures of now in one frozen snapshot; from any thread. What is on its way to the app counts as held.
 
+        Args:
+            streams_max: with more streams than this there is no row for each of them; None: always.
+
         Raises:
-            RuntimeError: the controller has ended.
+            ControllerEndedError: the controller has ended.
+            TimeoutError: the controllers' thread hangs.
         """
-        metrics = self._crossing.ask(self._inner.metrics)
+        metrics = self._crossing.ask(partial(self._inner.metrics, streams_max=streams_max))
         return replace(metrics, data=replace(metrics.data, held=metrics.data.held + len(self._held)))
+
+    @property
+    def trio_token(self) -> trio.lowlevel.TrioToken:
+        """Of the controllers' thread; for exporters."""
+        return self._crossing.token
 
     @property
     def histograms(self) -> Histograms:
@@ -177,12 +187,12 @@ class AsyncioController:
 
     @property
     def stats(self) -> FeedStats:
-        """Counters of the data plane; only to be read."""
+        """Counters of the data plane; only to be read. Alive: they go on counting; a snapshot is :meth:`metrics`."""
         return self._inner.stats
 
     @property
     def rest_stats(self) -> RestStats:
-        """REST requests by outcome; only to be read."""
+        """REST requests by outcome, and the circuit breaker of the host; only to be read."""
         return self._inner.rest_stats
 
     @property

@@ -9,6 +9,8 @@ from typing import Final, Generic, TypeVar
 
 import trio
 
+from gapless.controller.errors import ControllerEndedError
+
 _T = TypeVar("_T")
 
 _ANSWER_MAX_S: Final = 10.0
@@ -56,7 +58,7 @@ class Crossing:
     def __init__(self, loop: asyncio.AbstractEventLoop, nursery: trio.Nursery) -> None:
         self._loop = loop
         self._nursery = nursery
-        self._token = trio.lowlevel.current_trio_token()
+        self.token: Final = trio.lowlevel.current_trio_token()
         self.over = False
         """Whether the feed has ended: nothing changes it any more. Set in the trio thread."""
 
@@ -64,13 +66,19 @@ class Crossing:
         """Answer a question in the trio thread, between two turns of its tasks, and wait for the answer.
 
         Raises:
-            RuntimeError: the feed has ended.
+            ControllerEndedError: the feed has ended.
+            TimeoutError: the thread hangs.
         """
+        if trio.lowlevel.in_trio_run() and trio.lowlevel.current_trio_token() is self.token:
+            # Asked over there, by an exporter or a listener: to wait for this very thread would be to wait for ever.
+            if self.over:
+                raise ControllerEndedError(_OVER)
+            return question()
         answer: Future[_T] = Future()
 
         def reply() -> None:
             if self.over:
-                answer.set_exception(RuntimeError(_OVER))
+                answer.set_exception(ControllerEndedError(_OVER))
                 return
             try:
                 answer.set_result(question())
@@ -78,9 +86,9 @@ class Crossing:
                 answer.set_exception(error)
 
         try:
-            self._token.run_sync_soon(reply)
+            self.token.run_sync_soon(reply)
         except trio.RunFinishedError:
-            raise RuntimeError(_OVER) from None
+            raise ControllerEndedError(_OVER) from None
         return answer.result(_ANSWER_MAX_S)
 
     def read(self, question: Callable[[], _T]) -> _T:
@@ -97,23 +105,23 @@ class Crossing:
         """Run a trio task and wait for what it gives or raises; cancelling the asyncio task cancels it.
 
         Raises:
-            RuntimeError: the feed has ended, or ended meanwhile.
+            ControllerEndedError: the feed has ended, or ended meanwhile.
         """
         errand = _Errand(self._loop, work)
         try:
-            self._token.run_sync_soon(partial(self._begin, errand))
+            self.token.run_sync_soon(partial(self._begin, errand))
         except trio.RunFinishedError:
-            raise RuntimeError(_OVER) from None
+            raise ControllerEndedError(_OVER) from None
         try:
             return await errand.result
         except asyncio.CancelledError:
             with suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(errand.scope.cancel)
+                self.token.run_sync_soon(errand.scope.cancel)
             raise
 
     def _begin(self, errand: "_Errand[_T]") -> None:
         if self.over:
-            errand.fail(RuntimeError(_OVER))
+            errand.fail(ControllerEndedError(_OVER))
         else:
             self._nursery.start_soon(errand.run)
 
@@ -139,7 +147,7 @@ class _Errand(Generic[_T]):
             settled = True
         finally:
             if not settled:
-                self.fail(RuntimeError(_OVER))
+                self.fail(ControllerEndedError(_OVER))
 
     def fail(self, error: Exception) -> None:
         tell(self._loop, partial(_settle_error, self.result, error))

@@ -11,8 +11,9 @@ from typing import Final, TypeAlias
 
 from gapless.controller.circuit_breaker import Circuit
 from gapless.controller.metrics.histogram import Histogram, Histograms, HistogramSnapshot
-from gapless.controller.metrics.snapshot import DataMetrics, Metrics
-from gapless.states import State
+from gapless.controller.metrics.snapshot import DataMetrics, GapMetrics, Metrics
+from gapless.controller.stats import LOSS_REASONS
+from gapless.states import TABLE, Effect, State
 
 Point: TypeAlias = tuple[tuple[str, ...], float]
 """The values of the labels, in their order, and the value."""
@@ -49,7 +50,6 @@ class Metric:
     histogram: Callable[[Metrics], HistogramSnapshot] | None = None
     recorder: Callable[[Histograms], Histogram] | None = None
     """Where a histogram is recorded."""
-    per_stream: bool = False
 
     @property
     def prometheus_name(self) -> str:
@@ -86,22 +86,38 @@ def _dropped(data: DataMetrics) -> Mapping[str, float]:
 
 
 def _transitions(snapshot: Metrics) -> Iterable[Point]:
-    for each in snapshot.state.transitions:
-        yield (each.source.value, each.trigger.value, each.target.value), each.count
+    taken = {(each.source, each.trigger): each.count for each in snapshot.state.transitions}
+    for row in TABLE.rows:
+        if row.effect is not Effect.TOLERATED:
+            yield (row.source.value, row.trigger.value, row.target.value), taken.get((row.source, row.trigger), 0)
+
+
+def _by_reason(read: Callable[[GapMetrics], Mapping[str, float]]) -> Read:
+    """With the reasons that have not occurred: what begins with its first loss does not grow by it."""
+    return _each(lambda it: {**dict.fromkeys(LOSS_REASONS, 0), **read(it.gaps)})
 
 
 def _freshness(snapshot: Metrics) -> Iterable[Point]:
     for each in snapshot.streams:
         if each.freshness_s is not None:
-            yield (str(each.stream),), each.freshness_s
+            yield (each.stream.channel, each.stream.symbol), each.freshness_s
 
 
 def _stalest(snapshot: Metrics) -> Iterable[Point]:
-    known = [each.freshness_s for each in snapshot.streams if each.freshness_s is not None]
-    return [((), max(known))] if known else []
+    worst_s = snapshot.data.freshness_worst_s
+    return [] if worst_s is None else [((), worst_s)]
 
+
+UP: Final = Metric(
+    name="gapless.up",
+    kind=Kind.GAUGE,
+    unit="1",
+    meaning="1 while the controller answers, 0 where it has ended or its event loop hangs; nothing else is told then",
+)
+"""No snapshot tells it: of a feed that does not answer there is none."""
 
 _STATE = (
+    UP,
     Metric(
         name="gapless.state.current",
         kind=Kind.GAUGE,
@@ -155,7 +171,7 @@ _DATA = (
         name="gapless.buffer.events",
         kind=Kind.LEVEL,
         unit="{event}",
-        meaning="events that wait for the app, of every kind",
+        meaning="events that wait for the app, of every kind, also what `buffer_size` does not bound",
         read=_one(lambda it: it.data.held),
     ),
     Metric(
@@ -166,26 +182,32 @@ _DATA = (
         read=_one(lambda it: it.data.held_max),
     ),
     Metric(
+        name="gapless.buffer.held_back",
+        kind=Kind.LEVEL,
+        unit="{datum}",
+        meaning="data behind a gap, with `ordering=sequence`; as much of it may wait as market data for the app",
+        read=_one(lambda it: it.data.held_back),
+    ),
+    Metric(
         name="gapless.streams",
         kind=Kind.LEVEL,
         unit="{stream}",
         meaning="streams that are desired",
-        read=_one(lambda it: len(it.streams)),
+        read=_one(lambda it: it.data.streams),
     ),
     Metric(
         name="gapless.stream.freshness",
         kind=Kind.GAUGE,
         unit="s",
-        labels=("stream",),
+        labels=("channel", "symbol"),
         meaning="time since a stream's last live datum; nothing until one came, nothing with too many streams",
         read=_freshness,
-        per_stream=True,
     ),
     Metric(
         name="gapless.freshness.worst",
         kind=Kind.GAUGE,
         unit="s",
-        meaning="the largest of them, however many streams there are",
+        meaning="the longest time since a market stream's last live datum, or, until one comes, its subscription",
         read=_stalest,
     ),
 )
@@ -210,7 +232,14 @@ _GAPS = (
         unit="{range}",
         labels=("reason",),
         meaning="ranges of ids reported lost",
-        read=_each(lambda it: it.gaps.lost),
+        read=_by_reason(lambda gaps: gaps.lost),
+    ),
+    Metric(
+        name="gapless.gaps.refuted",
+        kind=Kind.COUNTER,
+        unit="{range}",
+        meaning="ranges of ids that corrupt ones had claimed, and that were never issued",
+        read=_one(lambda it: it.gaps.refuted),
     ),
     Metric(
         name="gapless.gaps.open",
@@ -223,14 +252,14 @@ _GAPS = (
         name="gapless.ids.missed",
         kind=Kind.COUNTER,
         unit="{id}",
-        meaning="ids found missing",
+        meaning="ids found missing; where ids have holes, all that may lie in between",
         read=_one(lambda it: it.gaps.ids_missed),
     ),
     Metric(
         name="gapless.ids.filled",
         kind=Kind.COUNTER,
         unit="{id}",
-        meaning="missing ids that were delivered",
+        meaning="missing ids that were delivered, or a snapshot covers; where ids have holes, all that were asked for",
         read=_one(lambda it: it.gaps.ids_filled),
     ),
     Metric(
@@ -239,7 +268,14 @@ _GAPS = (
         unit="{id}",
         labels=("reason",),
         meaning="ids reported lost; a range to the end of an epoch counts as one",
-        read=_each(lambda it: it.gaps.ids_lost),
+        read=_by_reason(lambda gaps: gaps.ids_lost),
+    ),
+    Metric(
+        name="gapless.ids.refuted",
+        kind=Kind.COUNTER,
+        unit="{id}",
+        meaning="ids found missing that were never issued",
+        read=_one(lambda it: it.gaps.ids_refuted),
     ),
     Metric(
         name="gapless.ids.open",
@@ -255,13 +291,15 @@ _REST = (
         kind=Kind.COUNTER,
         unit="{request}",
         labels=("outcome",),
-        meaning="requests, retries too: `succeeded`, `refused` (4xx), `limited` (418, 429), `failed` (5xx, no reply)",
+        meaning="requests, retries too: `succeeded`, `refused` (4xx), `limited` (418, 429), `failed` (5xx, no reply), "
+        "`cancelled` (in flight: a transition, or the app, wanted the reply no more)",
         read=_each(
             lambda it: {
                 "succeeded": it.rest.succeeded,
                 "refused": it.rest.refused,
                 "limited": it.rest.limited,
                 "failed": it.rest.failed,
+                "cancelled": it.rest.cancelled,
             }
         ),
     ),
@@ -291,7 +329,7 @@ _REST = (
         name="gapless.rest.request.duration",
         kind=Kind.HISTOGRAM,
         unit="s",
-        meaning="from sending a request to its whole reply, or to its failure",
+        meaning="from sending a request to its whole reply, or to its failure; a cancelled one is left out",
         histogram=lambda it: it.rest.request_duration,
         recorder=lambda them: them.request_duration,
     ),
@@ -336,7 +374,7 @@ _REST = (
         name="gapless.rest.circuit.opened",
         kind=Kind.COUNTER,
         unit="{time}",
-        meaning="how often the host's circuit has opened, a probe that failed included",
+        meaning="how often the controller was told that the host's circuit is open; a probe that fails tells nothing",
         read=_one(lambda it: it.rest.circuit_opened),
     ),
 )

@@ -25,6 +25,11 @@ class HistogramSnapshot(Struct, frozen=True, kw_only=True):
         """How many values it holds."""
         return sum(self.counts)
 
+    def plus(self, other: "HistogramSnapshot") -> "HistogramSnapshot":
+        """Both together; of the same bounds."""
+        counts = tuple(one + another for one, another in zip(self.counts, other.counts, strict=True))
+        return HistogramSnapshot(bounds=self.bounds, counts=counts, sum=self.sum + other.sum)
+
 
 class Histogram:
     """Counts values by their size, and tells each of them to whoever listens.

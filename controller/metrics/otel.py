@@ -16,15 +16,14 @@ from typing import Final
 
 import gapless
 from gapless.controller.metrics.catalogue import CATALOGUE, Kind, Metric
-from gapless.controller.metrics.feeds import STREAMS_MAX, Feeds, Measured
+from gapless.controller.metrics.feeds import STREAMS_MAX, Feeds, Measured, Report
 from gapless.controller.metrics.histogram import BOUNDS_S
-from gapless.controller.metrics.snapshot import Metrics
 
 try:
     from opentelemetry import metrics as api
 except ImportError as error:
     raise ImportError(
-        "gapless.controller.metrics.otel needs the OpenTelemetry API: pip install 'gapless[otel]'"
+        f"gapless.controller.metrics.otel needs the OpenTelemetry API: pip install 'gapless[otel]' ({error})"
     ) from error
 
 PREFIX: Final = "gapless."
@@ -60,6 +59,8 @@ class OpenTelemetryExporter:
     def feed(self, controller: Measured, name: str) -> Iterator[None]:
         """Report a controller under a name for as long as the block lasts; inside ``open_controller``'s.
 
+        Its counters stay, and go on with the next controller of that name.
+
         Raises:
             ConfigurationError: the name is taken, or empty.
         """
@@ -76,30 +77,29 @@ class OpenTelemetryExporter:
         labels = tuple(f"{PREFIX}{label}" for label in ("feed", *metric.labels))
 
         def observe(_: api.CallbackOptions) -> Iterable[api.Observation]:
-            for name, snapshot in self._latest.of(metric.name):
-                if not metric.per_stream or self._feeds.tells_streams(snapshot):
-                    for values, value in metric.read(snapshot):
-                        yield api.Observation(value, dict(zip(labels, (name, *values), strict=True)))
+            for report in self._latest.of(metric.name):
+                for values, value in report.points(metric):
+                    yield api.Observation(value, dict(zip(labels, (report.feed, *values), strict=True)))
 
         return observe
 
 
 class _Latest:
-    """The snapshots of one collection. The SDK asks instrument by instrument; the first one reads for all of them."""
+    """The reports of one collection. The SDK asks instrument by instrument; the first one reads for all of them."""
 
     def __init__(self, feeds: Feeds) -> None:
         self._feeds = feeds
-        self._snapshots: list[tuple[str, Metrics]] = []
+        self._reports: list[Report] = []
         self._told: set[str] = set()
         self._read_at = float("-inf")
 
-    def of(self, instrument: str) -> list[tuple[str, Metrics]]:
+    def of(self, instrument: str) -> list[Report]:
         """What an instrument has not been told yet."""
         if instrument in self._told or monotonic() > self._read_at + _COLLECTION_MAX_S:
             self._told.clear()
-            self._snapshots, self._read_at = list(self._feeds.snapshots()), monotonic()
+            self._reports, self._read_at = self._feeds.reports(), monotonic()
         self._told.add(instrument)
-        return self._snapshots
+        return self._reports
 
 
 def _histogram(meter: api.Meter, metric: Metric) -> api.Histogram:

@@ -21,7 +21,7 @@ try:
     from prometheus_client.registry import Collector
 except ImportError as error:
     raise ImportError(
-        "gapless.controller.metrics.prometheus needs prometheus_client: pip install 'gapless[prometheus]'"
+        f"gapless.controller.metrics.prometheus needs prometheus_client: pip install 'gapless[prometheus]' ({error})"
     ) from error
 
 
@@ -41,6 +41,8 @@ class PrometheusExporter(Collector):
     def feed(self, controller: Measured, name: str) -> AbstractContextManager[None]:
         """Export a controller under a name for as long as the block lasts; inside ``open_controller``'s.
 
+        Its counters stay, and go on with the next controller of that name.
+
         Raises:
             ConfigurationError: the name is taken, or empty.
         """
@@ -55,16 +57,16 @@ class PrometheusExporter(Collector):
         return [_family(metric) for metric in CATALOGUE]
 
     def collect(self) -> Iterable[Family]:
-        """Every metric of every feed; may be called from any thread."""
-        snapshots = list(self._feeds.snapshots())
+        """Every metric of every feed, within a second; may be called from any thread."""
+        reports = self._feeds.reports()
         for metric in CATALOGUE:
             family = _family(metric)
-            for feed, snapshot in snapshots:
-                if metric.histogram is not None:
-                    _add_histogram(family, feed, metric.histogram(snapshot))
-                elif not metric.per_stream or self._feeds.tells_streams(snapshot):
-                    for labels, value in metric.read(snapshot):
-                        family.add_sample(metric.prometheus_name, _labels(metric, feed, labels), value)
+            for report in reports:
+                if metric.kind is not Kind.HISTOGRAM:
+                    for labels, value in report.points(metric):
+                        family.add_sample(metric.prometheus_name, _labels(metric, report.feed, labels), value)
+                elif (histogram := report.histogram(metric)) is not None:
+                    _add_histogram(family, report.feed, histogram)
             yield family
 
 

@@ -53,17 +53,33 @@ class DataMetrics(Struct, frozen=True, kw_only=True):
     """Events that wait for the app."""
     held_max: int
     """Market data that may."""
+    held_back: int
+    """Data behind a gap, with ``ordering="sequence"``: it waits for what is missing, and as much of it may as for the
+    app."""
+    streams: int
+    """Desired ones."""
+    freshness_worst_s: float | None
+    """Of all market streams the longest time since the last live datum, or, where none came yet, since the stream was
+    subscribed; None: there is no market stream. Orders and balances may rest for days."""
 
 
 class GapMetrics(Struct, frozen=True, kw_only=True):
-    """What was missing. A gap that is filled in parts counts as that many filled ranges."""
+    """What was missing. A gap that is filled in parts counts as that many filled ranges.
+
+    ``ids_missed`` = ``ids_filled`` + ``ids_refuted`` + ``ids_open`` + those of ``ids_lost`` that were a gap before: the
+    rest of an epoch that ended and what was ``conflated`` were none. An overflow that goes on is open, and not missed
+    yet but for its beginning.
+    """
 
     opened: int
     filled: int
     lost: Mapping[str, int]
     """By reason."""
+    refuted: int
+    """Ranges that corrupt ids had claimed, and that were never issued."""
     ids_missed: int
     ids_filled: int
+    ids_refuted: int
     ids_lost: Mapping[str, int]
     """By reason; a range to the end of an epoch counts as one id."""
     open: int
@@ -77,6 +93,8 @@ class RestMetrics(Struct, frozen=True, kw_only=True):
     refused: int
     limited: int
     failed: int
+    cancelled: int
+    """Given up in flight; they are in no duration."""
     bytes_received: int
     """Of replies, as they came over the wire."""
     bytes_read: int
@@ -92,7 +110,7 @@ class RestMetrics(Struct, frozen=True, kw_only=True):
     circuit: Circuit
     """Of the host."""
     circuit_opened: int
-    """How often it has opened, a probe that failed included, of the host."""
+    """How often this controller was told so."""
 
 
 class LinkMetrics(Struct, frozen=True, kw_only=True):
@@ -117,8 +135,9 @@ class StreamMetrics(Struct, frozen=True, kw_only=True):
     stream: Stream
     freshness_s: float | None
     """Since its last live datum; None: none came yet."""
-    gaps: tuple[tuple[int, int], ...]
-    """Open now, both ends inclusive."""
+    gaps_open: int
+    """Which they are, ``controller.open_gaps`` tells."""
+    ids_open: int
 
 
 class Metrics(Struct, frozen=True, kw_only=True):
@@ -130,3 +149,4 @@ class Metrics(Struct, frozen=True, kw_only=True):
     rest: RestMetrics
     link: LinkMetrics
     streams: tuple[StreamMetrics, ...]
+    """None of them where there are more than were asked for."""

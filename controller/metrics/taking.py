@@ -1,6 +1,6 @@
 """Reading a controller's parts into a snapshot. Costs nothing until somebody asks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from gapless.controller.metrics.histogram import Histograms
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gapless.controller.rate_limiter import RestRateLimiter
     from gapless.controller.rest import RestStats
     from gapless.controller.runtime import Runtime
+    from gapless.controller.subscription import Subscription
 
 
 class StateClock:
@@ -27,6 +28,7 @@ class StateClock:
 
     def __init__(self, state: State, now: float) -> None:
         self.state = state
+        self.began_at: Final = now
         self._entered_at = now
         self._seconds: Final = dict.fromkeys(State, 0.0)
 
@@ -53,11 +55,13 @@ def take(
     rest_stats: "RestStats",
     limiter: "RestRateLimiter",
     histograms: Histograms,
+    streams_max: int | None,
     now: float,
 ) -> Metrics:
-    """Everything there is to know now."""
+    """Everything there is to know now; of single streams, where there are no more than ``streams_max``."""
     transitions = tuple(_transitions(rows_taken))
-    streams = tuple(_streams(runtime, now))
+    subscriptions = runtime.books.subscriptions
+    told = subscriptions if streams_max is None or len(subscriptions) <= streams_max else ()
     return Metrics(
         state=StateMetrics(
             current=clock.state,
@@ -65,11 +69,11 @@ def take(
             seconds=clock.seconds(now),
             transitions=transitions,
         ),
-        data=_data(runtime),
-        gaps=_gaps(runtime, streams),
+        data=_data(runtime, len(subscriptions), _freshness_worst_s(subscriptions, clock.began_at, now)),
+        gaps=_gaps(runtime, subscriptions),
         rest=_rest(rest_stats, limiter, histograms),
         link=_link(runtime, transitions, histograms),
-        streams=streams,
+        streams=tuple(_streams(told, now)),
     )
 
 
@@ -80,18 +84,25 @@ def _transitions(rows_taken: Mapping[tuple[State, Trigger], int]) -> Iterator[Tr
             yield TransitionCount(source=source, trigger=trigger, target=row.target, count=count)
 
 
-def _streams(runtime: "Runtime", now: float) -> Iterator[StreamMetrics]:
-    for each in runtime.books.subscriptions:
+def _streams(subscriptions: "Sequence[Subscription]", now: float) -> Iterator[StreamMetrics]:
+    for each in subscriptions:
         silent_s = now - each.last_data_at
         yield StreamMetrics(
             stream=each.stream,
             freshness_s=None if silent_s == float("inf") else silent_s,
-            gaps=tuple(each.ledger.gaps),
+            gaps_open=len(each.ledger.gaps),
+            ids_open=each.ledger.gaps.ids,
         )
 
 
-def _data(runtime: "Runtime") -> DataMetrics:
+def _freshness_worst_s(subscriptions: "Sequence[Subscription]", began_at: float, now: float) -> float | None:
+    since = [max(each.last_data_at, each.desired_at) for each in subscriptions if not each.is_account]
+    return now - max(min(since), began_at) if since else None
+
+
+def _data(runtime: "Runtime", streams: int, freshness_worst_s: float | None) -> DataMetrics:
     stats, delivery = runtime.books.stats, runtime.books.delivery
+    held_back = delivery.capacity - delivery.hold_room
     return DataMetrics(
         live=stats.live,
         backfilled=stats.backfilled,
@@ -105,23 +116,27 @@ def _data(runtime: "Runtime") -> DataMetrics:
         unexpected=stats.unexpected,
         invalid_replies=stats.invalid_replies,
         stale_replies=stats.stale_replies,
-        held=len(delivery),
+        held=len(delivery) - held_back,
         held_max=delivery.capacity,
+        held_back=held_back,
+        streams=streams,
+        freshness_worst_s=freshness_worst_s,
     )
 
 
-def _gaps(runtime: "Runtime", streams: tuple[StreamMetrics, ...]) -> GapMetrics:
+def _gaps(runtime: "Runtime", subscriptions: "Sequence[Subscription]") -> GapMetrics:
     stats = runtime.books.stats
-    ranges = [gap for each in streams for gap in each.gaps]
     return GapMetrics(
         opened=stats.gaps_found,
         filled=stats.gaps_filled,
         lost=dict(stats.losses),
+        refuted=stats.gaps_refuted,
         ids_missed=stats.ids_missed,
         ids_filled=stats.ids_filled,
+        ids_refuted=stats.ids_refuted,
         ids_lost=dict(stats.ids_lost_by),
-        open=len(ranges),
-        ids_open=sum(end - start + 1 for start, end in ranges),
+        open=sum(len(each.ledger.gaps) for each in subscriptions),
+        ids_open=sum(each.ledger.gaps.ids for each in subscriptions),
     )
 
 
@@ -132,6 +147,7 @@ def _rest(stats: "RestStats", limiter: "RestRateLimiter", histograms: Histograms
         refused=stats.refused,
         limited=stats.limited,
         failed=stats.failed,
+        cancelled=stats.cancelled,
         bytes_received=stats.bytes_received,
         bytes_read=stats.bytes_read,
         limiter_wait=histograms.limiter_wait.snapshot(),
@@ -139,8 +155,8 @@ def _rest(stats: "RestStats", limiter: "RestRateLimiter", histograms: Histograms
         in_line=limiter.in_line,
         budget_used=used,
         budget=budget,
-        circuit=limiter.circuit,
-        circuit_opened=limiter.circuit_opened,
+        circuit=stats.circuit,
+        circuit_opened=stats.circuit_opened,
     )
 
 

@@ -6,6 +6,7 @@ import threading
 import pytest
 import trio
 
+from gapless.controller import ControllerEndedError
 from gapless.controller.aio import thread
 from gapless.controller.aio.crossing import Crossing
 from tests.aio.kit import run, until
@@ -62,6 +63,20 @@ def test_a_question_is_answered_in_the_other_thread_with_its_value_or_its_error(
         with pytest.raises(RuntimeError, match="block was left"):
             crossing.ask(lambda: 1)
         assert crossing.read(threading.get_ident) == threading.get_ident()
+
+    run(main)
+
+
+def test_a_question_from_the_thread_itself_is_answered_at_once() -> None:
+    """To wait there for itself would be to wait for ever."""
+
+    async def main() -> None:
+        host, crossing, home = await hosted()
+        assert crossing.ask(lambda: crossing.ask(threading.get_ident)) != threading.get_ident()
+        home.post(host.cancel)
+        await until(lambda: crossing.over)
+        with pytest.raises(ControllerEndedError):
+            crossing.ask(lambda: 1)
 
     run(main)
 

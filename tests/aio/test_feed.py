@@ -266,7 +266,7 @@ def test_two_consumers_are_refused() -> None:
 
 
 def test_its_metrics_are_exported() -> None:
-    """Scraped from another thread, and from the loop's own; a feed that has ended is left out."""
+    """Scraped from another thread, and from the loop's own; of a feed that has ended it is told that it is down."""
     prometheus_client = pytest.importorskip("prometheus_client", reason="the extra `prometheus` is not installed")
     from gapless.controller.metrics.prometheus import PrometheusExporter  # noqa: PLC0415  # needs the extra
 
@@ -285,8 +285,52 @@ def test_its_metrics_are_exported() -> None:
                 assert controller.metrics().data.live == 7
                 assert 'feed="aio"' in exported()
                 assert 'feed="aio"' in await asyncio.to_thread(exported)
+                v.publish(2)
+                await data(controller.__anext__, 2)
+            assert 'gapless_delivered_total{feed="aio",source="LIVE"} 9.0' in exported(), "counters stay"
+            assert 'gapless_streams{feed="aio"}' not in exported()
         with exporter.feed(controller, "over"):
-            assert 'feed="over"' not in exported()
+            told = [line for line in exported().splitlines() if 'feed="over"' in line]
+            assert told == ['gapless_up{feed="over"} 0.0']
+
+    with venue() as v:
+        run(main)
+
+
+def test_a_thread_that_hangs_takes_no_page_of_metrics_with_it() -> None:
+    """The app's own figures stay readable, and the feed is seen to hang."""
+    prometheus_client = pytest.importorskip("prometheus_client", reason="the extra `prometheus` is not installed")
+    from gapless.controller.metrics.prometheus import PrometheusExporter  # noqa: PLC0415  # needs the extra
+
+    registry = prometheus_client.CollectorRegistry()
+    exporter = PrometheusExporter(registry=registry)
+    prometheus_client.Counter("orders", "the app's own", registry=registry)
+    hanging, hang, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def wall_clock() -> float:
+        if hang.is_set():
+            hanging.set()
+            go_on.wait(30)
+        return 0.0
+
+    def exported() -> list[str]:
+        lines = prometheus_client.generate_latest(registry).decode().splitlines()
+        return sorted(line for line in lines if line.startswith(("orders_total", "gapless_")))
+
+    async def main() -> None:
+        opening = aio.open_controller(ws_url=v.ws_url, rest_url=v.rest_url, streams=[TICKER], wall_clock=wall_clock)
+        async with opening as controller:
+            with exporter.feed(controller, "aio"):
+                hang.set()
+                asking = asyncio.create_task(asyncio.to_thread(controller.reconnect))
+                assert await asyncio.to_thread(hanging.wait, 10)
+                try:
+                    assert await asyncio.to_thread(exported) == ['gapless_up{feed="aio"} 0.0', "orders_total 0.0"]
+                finally:
+                    hang.clear()
+                    go_on.set()
+                await asking
+                assert 'gapless_up{feed="aio"} 1.0' in await asyncio.to_thread(exported)
 
     with venue() as v:
         run(main)

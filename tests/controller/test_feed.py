@@ -316,6 +316,7 @@ async def test_gaps_behind_a_corrupt_first_id_are_closed_by_an_event(by_mark: bo
     assert f"GapFilled {FAR + 1}..{FAR + 2} refuted" in await desk.told()
     assert desk.subscription().live_head == 9
     assert desk.is_whole() is by_mark
+    assert (desk.books.stats.gaps_refuted, desk.books.stats.ids_refuted) == (1, 2)
 
 
 async def test_what_waits_behind_a_jump_goes_with_it_when_it_is_refuted() -> None:

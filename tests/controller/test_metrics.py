@@ -13,6 +13,7 @@ from gapless.controller import (
     GapFound,
     MarketData,
     Metrics,
+    RestRateLimiter,
     Source,
     State,
     StateChanged,
@@ -20,7 +21,14 @@ from gapless.controller import (
 )
 from gapless.controller.circuit_breaker import Circuit
 from gapless.controller.metrics import Histogram
-from gapless.simulator import FailuresConfig, RefuseMode, SelectMode
+from gapless.simulator import (
+    FailuresConfig,
+    RefuseMode,
+    SelectMode,
+    ServerErrorMode,
+    SlowReplyMode,
+    SymbolSilentMode,
+)
 from tests.kit import ETHER, TICKER, Feed, world
 
 
@@ -66,13 +74,15 @@ def agrees(feed: Feed, figures: Metrics) -> None:
     assert (figures.gaps.open, figures.gaps.ids_open, figures.gaps.lost) == (0, 0, {})
     assert figures.rest.succeeded == feed.controller.rest_stats.succeeded > 0
     assert figures.rest.request_duration.count == figures.rest.succeeded + figures.rest.failed
-    assert figures.rest.limiter_wait.count == figures.rest.request_duration.count
+    assert figures.rest.limiter_wait.count == figures.rest.request_duration.count + figures.rest.cancelled
     assert figures.rest.bytes_received == figures.rest.bytes_read > 0
     assert (figures.rest.circuit, figures.rest.circuit_opened, figures.rest.in_line) == (Circuit.CLOSED, 0, 0)
     assert figures.link.attempts == 1 + sum(each.after is State.RECONNECTING for each in moves)
     assert figures.link.round_trip.count > 0
     assert figures.link.round_trip.sum / figures.link.round_trip.count == pytest.approx(0.01, abs=0.005)
     assert [each.stream for each in figures.streams] == [TICKER, ETHER]
+    assert figures.data.streams == 2
+    assert figures.data.freshness_worst_s == max(each.freshness_s or 0.0 for each in figures.streams)
     assert all(0.0 <= (each.freshness_s or 0.0) < 1.0 for each in figures.streams), figures.streams
 
 
@@ -96,11 +106,71 @@ async def test_an_open_gap_and_an_open_circuit_are_seen(autojump_clock: MockCloc
         w.fail(FailuresConfig(drop=SelectMode(enabled=True, probability=0.5)))
         await trio.sleep(20)
         figures = feed.controller.metrics()
-        assert figures.gaps.open == sum(len(each.gaps) for each in figures.streams) > 0
+        (row,), (missing,) = figures.streams, feed.controller.open_gaps.values()
+        assert figures.gaps.open == row.gaps_open == len(missing) > 0
+        assert figures.gaps.ids_open == row.ids_open == sum(end - start + 1 for start, end in missing)
         assert figures.gaps.ids_open == figures.gaps.ids_missed - figures.gaps.ids_filled
         assert figures.rest.circuit is not Circuit.CLOSED
         assert figures.rest.circuit_opened >= 1
         assert figures.rest.failed > 0
+
+
+async def test_requests_that_a_transition_cancels_have_an_outcome_too(autojump_clock: MockClock) -> None:
+    """The socket is back before REST has answered: what was asked meanwhile is given up, and was sent all the same."""
+    limiter = RestRateLimiter()
+    async with world() as w, w.feed(TICKER, ETHER, limiter=limiter) as feed:
+        await feed.until_state(State.CONNECTED)
+        w.fail(FailuresConfig(slow_reply=SlowReplyMode(enabled=True, delay_s=2.0)))
+        for _ in range(8):
+            w.network.reset(w.ws_port)
+            await trio.sleep(12)
+        w.fail(FailuresConfig())
+        await feed.until_whole()
+        await trio.sleep(5)
+        rest = feed.controller.metrics().rest
+        assert rest.cancelled == feed.controller.rest_stats.cancelled > 0
+        assert rest.succeeded + rest.cancelled == limiter.requests_sent == len(w.exchange.requests)
+        assert rest.request_duration.count == rest.succeeded, "how long the others would have taken nobody knows"
+
+
+async def test_the_worst_freshness_counts_a_stream_that_never_came(autojump_clock: MockClock) -> None:
+    """From its subscription on; the orders, which may rest for days, it does not count."""
+    silent = SymbolSilentMode(enabled=True, after_messages=0, symbols=("ETH/USD",), until="reconnect")
+    async with world(failures=FailuresConfig(symbol_silent=silent)) as w, w.feed(TICKER, Stream("orders", "*")) as feed:
+        await feed.until_state(State.CONNECTED)
+        await trio.sleep(300)
+        figures = feed.controller.metrics()
+        assert (figures.data.freshness_worst_s or 1.0) < 0.2, figures.streams
+        feed.controller.subscribe(ETHER)
+        await trio.sleep(9)
+        figures = feed.controller.metrics()
+        assert figures.data.freshness_worst_s == pytest.approx(9.0)
+        assert figures.streams[-1].freshness_s is None
+        feed.controller.unsubscribe(TICKER, ETHER)
+        assert feed.controller.metrics().data.freshness_worst_s is None
+
+
+async def test_before_anything_came_the_worst_freshness_is_the_age_of_the_controller(autojump_clock: MockClock) -> None:
+    async with world() as w:
+        w.fail(FailuresConfig(refuse=RefuseMode(enabled=True), server_error=ServerErrorMode(enabled=True)), None)
+        async with w.feed() as feed:
+            await trio.sleep(33)
+            assert feed.controller.metrics().data.freshness_worst_s == pytest.approx(33.0, abs=0.1)
+
+
+async def test_what_a_gap_holds_back_is_told_apart_from_what_waits_for_the_app(autojump_clock: MockClock) -> None:
+    async with world(rate_per_s=50) as w, w.feed(ordering="sequence", consume=False, buffer_size=200) as feed:
+        await trio.sleep(2)
+        w.network.refuse(w.rest_port)
+        w.network.reset(w.rest_port)
+        before = feed.controller.metrics().data
+        w.fail(FailuresConfig(drop=SelectMode(enabled=True, every_nth=20)))
+        await trio.sleep(3)
+        data = feed.controller.metrics().data
+        assert before.held_back == 0
+        assert 100 < data.held_back <= data.held_max == 200
+        assert data.held <= data.held_max
+        assert data.held + data.held_back == feed.controller.events_held > data.held_max
 
 
 async def test_a_snapshot_does_not_change_afterwards(autojump_clock: MockClock) -> None:
@@ -154,3 +224,6 @@ async def test_a_thousand_streams_are_read_within_milliseconds(autojump_clock: M
             feed.controller.metrics()
             took.append(time.process_time() - began_at)
         assert min(took) < 0.01
+        few = feed.controller.metrics(streams_max=999)
+        assert (few.streams, few.data.streams) == ((), 1_000)
+        assert len(feed.controller.metrics(streams_max=1_000).streams) == 1_000

@@ -382,10 +382,11 @@ async def test_a_waiter_that_gives_up_leaves_no_trace(autojump_clock: MockClock)
 async def test_what_nobody_wants_any_more_when_its_turn_comes_is_not_sent(autojump_clock: MockClock) -> None:
     limiter, host = RestRateLimiter(requests=1), Host(reply(LIMITED, retry_after="7"))
     wanted = True
+    waits: list[float] = []
 
     async def ask() -> None:
         with pytest.raises(RequestWithdrawnError, match="not sent"):
-            await limiter.retry_request(host.request("gone"), "gone", still_wanted=lambda: wanted)
+            await limiter.retry_request(host.request("gone"), "gone", still_wanted=lambda: wanted, on_turn=waits.append)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask)
@@ -394,6 +395,7 @@ async def test_what_nobody_wants_any_more_when_its_turn_comes_is_not_sent(autoju
     await limiter.retry_request(host.request("next"), "next")
     assert host.came == [("gone", 0.0), ("next", 7.0)], "its retry cost nothing, and nobody waited for it"
     assert limiter.requests_sent == 2
+    assert waits == [0.0], "what is not sent has not waited to be sent"
 
 
 async def test_a_request_cancelled_in_flight_has_still_been_sent(autojump_clock: MockClock) -> None:

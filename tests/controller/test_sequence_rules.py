@@ -160,7 +160,11 @@ async def test_a_feed_that_was_fooled_twice_comes_out_whole(autojump_clock: Mock
         assert ids[-1] == 10**12 + 31, "the second of the two was believed"
         assert ids[:-1] == list(range(ids[0], ids[0] + len(ids) - 1))
         assert feed.lost == []
-        assert any(isinstance(event, GapFilled) and event.reason == "refuted" for event in feed.events)
+        refuted = [each for each in feed.of(GapFilled) if each.reason == "refuted"]
+        figures = feed.controller.metrics().gaps
+        assert figures.refuted == len(refuted) == 1
+        assert figures.ids_refuted == refuted[0].end_seq - refuted[0].start_seq + 1 > 10**11
+        assert figures.ids_missed == figures.ids_filled + figures.ids_refuted, "nothing is missing any more"
 
 
 # -- the reorder window -----------------------------------------------------------------------------------------------

@@ -431,6 +431,7 @@ class ConnectionController:
                 if self._callbacks.consume:
                     nursery.start_soon(self._callbacks.run, self._runtime.books.delivery)
                 with suspend_watch.watched(nursery, self._runtime, self._supervisor, self._boot_clock):
+        self._limiter.tell_circuit(self._circuit_is)
                     await self._supervisor.run(nursery)
         except BaseExceptionGroup as group:
             reraise(unwrapped(group))

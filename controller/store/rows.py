@@ -92,8 +92,8 @@ class RowMaker:
         """Streams that begin a part of their own in an epoch that they have been recorded in, too."""
         self._abandoned: list[StreamCursor] = []
         """Where streams stood that begin anew, until the file is told."""
-        self._wanted: set[StreamKey] = set()
-        """What the present controller was seen to want."""
+        self._wanted: set[StreamKey] | None = None
+        """What the present controller was seen to want; None: nobody has said which one it is."""
         self._met: dict[StreamKey, str | None] = {}
         """Streams that were met for the first time in this batch, or in an epoch of their own, and in which."""
         self._unsequenced: set[StreamKey] = set()
@@ -112,11 +112,22 @@ class RowMaker:
     def begin(self, position: Cursor) -> None:
         """What comes now is of another controller, which stands there; what it does not want rests."""
         self._wanted = {(each.channel, each.symbol) for each in position.streams}
-        for now in position.streams:
-            key = now.channel, now.symbol
-            was = self._positions.get(key)
-            if was is not None and was.next_id is not None and not _goes_on(was, now):
-                self._abandoned.append(self._positions.pop(key))
+        self._abandon(each for each in position.streams if not self._goes_on(each))
+
+    def _goes_on(self, now: StreamCursor) -> bool:
+        """Whether a controller that stands there will bring all that comes after what was written."""
+        was = self._positions.get((now.channel, now.symbol))
+        if was is None or was.next_id is None:
+            return True
+        return now.epoch == was.epoch and now.next_id is not None and now.next_id <= was.next_id
+
+    def _abandon(self, streams: Iterable[StreamCursor]) -> None:
+        """These begin anew, wherever they stood."""
+        for each in streams:
+            key = each.channel, each.symbol
+            was = self._positions.pop(key, None)
+            if was is not None and was.next_id is not None:
+                self._abandoned.append(was)
                 self._leave(key)
 
     def learn(self, rules: Iterable[Rule]) -> None:
@@ -140,6 +151,9 @@ class RowMaker:
         self._made += 1
         rows = Rows(number=self._made, rules=self._new_rules)
         self._new_rules = []
+        if (wanted := self._wanted) is not None:
+            # A controller goes on with the streams that it was opened with alone.
+            self._abandon(each for each in position.streams if (each.channel, each.symbol) not in wanted)
         for was in self._abandoned:
             self._tell(abandoned(was, at), rows)
         self._abandoned = []
@@ -242,7 +256,7 @@ class RowMaker:
             series = self._series(key, each.epoch) if each.next_id is not None else None
             rows.cursors.append((self._names.stream(*key), series, self._encoder.encode(each).decode()))
         # Some may have come and gone since the batch before.
-        for key in (self._wanted | self._met.keys()) - seen:
+        for key in ((self._wanted or set()) | self._met.keys()) - seen:
             self._part(key, events, rows, at)
         self._met.clear()
         self._wanted = seen
@@ -258,11 +272,6 @@ class RowMaker:
         if key not in self._unsequenced and (words := parted(was, events, at)):
             self._tell(words, rows)
             self._leave(key)
-
-
-def _goes_on(was: StreamCursor, now: StreamCursor) -> bool:
-    """Whether a controller that stands at ``now`` will bring all that comes after ``was``."""
-    return now.epoch == was.epoch and now.next_id is not None and was.next_id is not None and now.next_id <= was.next_id
 
 
 def _reason(event: StateChanged | ReconnectGaveUp | VenueNotice | CircuitChanged) -> str:

@@ -1,7 +1,8 @@
 """A recorder in virtual time: its worker runs in place, so that the clock stands still while it writes."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from math import inf
 from pathlib import Path
 from random import Random
@@ -9,8 +10,8 @@ from typing import TypeVar
 
 import trio
 
-from gapless.controller import ConnectionController, NetworkConfig, Stream, open_controller
-from gapless.controller.store import Recording, open_recording
+from gapless.controller import ConnectionController, Cursor, NetworkConfig, Stream, open_controller
+from gapless.controller.store import Recording, Worker, open_recording
 from tests.kit import TICKER, World, virtual_wall_clock
 
 T = TypeVar("T")
@@ -23,12 +24,11 @@ async def in_place(work: Callable[[], T], /, *, deadline: float = inf) -> T:
 
 
 @asynccontextmanager
-async def recorded(
-    w: World, path: Path, *streams: Stream, **settings: object
-) -> AsyncIterator[tuple[Recording, ConnectionController]]:
-    """A controller and its recording, for as long as the block lasts; then all it had received is written."""
+async def fed(
+    w: World, recording: Recording, *streams: Stream, resume: Cursor | None, **settings: object
+) -> AsyncIterator[ConnectionController]:
+    """A controller that is recorded for as long as the block lasts; then all it had received is written."""
     async with (
-        open_recording(path, worker=in_place, wall_clock=virtual_wall_clock) as recording,
         trio.open_nursery() as nursery,
         open_controller(
             ws_url=w.ws_url,
@@ -38,8 +38,35 @@ async def recorded(
             random=Random(1),
             wall_clock=virtual_wall_clock,
             boot_clock=trio.current_time,
-            resume=recording.cursor,
+            resume=resume,
         ) as controller,
     ):
         nursery.start_soon(recording.run, controller)
+        yield controller
+
+
+@asynccontextmanager
+async def recorded(
+    w: World, path: Path, *streams: Stream, worker: Worker = in_place, **settings: object
+) -> AsyncIterator[tuple[Recording, ConnectionController]]:
+    """A recording, and the controller it goes on with where the file ends."""
+    async with (
+        open_recording(path, worker=worker, wall_clock=virtual_wall_clock) as recording,
+        fed(w, recording, *streams, resume=recording.cursor, **settings) as controller,
+    ):
         yield recording, controller
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another program that writes, and takes its time."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+def query(path: Path, statement: str) -> list[tuple[object, ...]]:
+    """What another program reads meanwhile."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(statement).fetchall()

@@ -1,8 +1,7 @@
 """A recorder in virtual time: what it writes, where it goes on, and what trouble with the file costs."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from gapless.simulator import ExchangeSimulator, FailuresConfig, SimulatorConfig
 from gapless.simulator.failure_modes import SelectMode
 from tests.kit import ETHER, TICKER, world
 from tests.store.audit import Series, assert_sound
-from tests.store.kit import in_place, recorded
+from tests.store.kit import in_place, locked, query, recorded
 
 ORDERS = Stream("orders", "*")
 
@@ -32,23 +31,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "feed.db"
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Another program that writes, and takes its time."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
-
-
 def only(path: Path) -> Series:
     (series,) = assert_sound(path)
     return series
-
-
-def query(path: Path, statement: str) -> list[tuple[object, ...]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(statement).fetchall()
 
 
 async def test_everything_a_controller_hands_over_is_written(autojump_clock: MockClock, path: Path) -> None:

@@ -377,14 +377,14 @@ class ConnectionController:
         )
 
     @property
-    def histograms(self) -> Histograms:
-        """Where durations are recorded; a listener there is told each of them."""
-        return self._histograms
-
-    @property
     def trio_token(self) -> trio.lowlevel.TrioToken:
         """Of the run that this controller lives in, where other threads may ask it."""
         return self._trio_token
+
+    @property
+    def histograms(self) -> Histograms:
+        """Where durations are recorded; a listener there is told each of them."""
+        return self._histograms
 
     @property
     def stats(self) -> FeedStats:
@@ -426,12 +426,12 @@ class ConnectionController:
     async def run(self) -> None:
         """Run until cancelled; ``open_controller`` does it."""
         self._limiter.circuit_listeners.append(self._circuit_turned)
+        self._limiter.tell_circuit(self._circuit_is)
         try:
             async with trio.open_nursery() as nursery:
                 if self._callbacks.consume:
                     nursery.start_soon(self._callbacks.run, self._runtime.books.delivery)
                 with suspend_watch.watched(nursery, self._runtime, self._supervisor, self._boot_clock):
-        self._limiter.tell_circuit(self._circuit_is)
                     await self._supervisor.run(nursery)
         except BaseExceptionGroup as group:
             reraise(unwrapped(group))

@@ -45,7 +45,7 @@ class RestStats:
     bytes_read: int = 0
     """Of bodies, decompressed."""
     circuit_opened: int = 0
-    """How often this controller was told that the circuit is open."""
+    """How often it has opened since the controller was; a probe that fails is none."""
 
     @property
     def circuit(self) -> Circuit:

@@ -374,7 +374,7 @@ _REST = (
         name="gapless.rest.circuit.opened",
         kind=Kind.COUNTER,
         unit="{time}",
-        meaning="how often the controller was told that the host's circuit is open; a probe that fails tells nothing",
+        meaning="how often the host's circuit has opened since the controller was opened; a probe that fails is none",
         read=_one(lambda it: it.rest.circuit_opened),
     ),
 )

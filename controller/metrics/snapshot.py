@@ -110,7 +110,7 @@ class RestMetrics(Struct, frozen=True, kw_only=True):
     circuit: Circuit
     """Of the host."""
     circuit_opened: int
-    """How often this controller was told so."""
+    """How often that has opened since the controller was; a probe that fails is none."""
 
 
 class LinkMetrics(Struct, frozen=True, kw_only=True):

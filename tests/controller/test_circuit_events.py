@@ -58,7 +58,7 @@ async def test_everybody_who_shares_the_host_is_told(autojump_clock: MockClock) 
         await trio.sleep(20)
         assert words(one) == words(other) == [("open", 5, 5.0)]
         async with w.feed(session_id="late") as late:
-            assert [times_opened(each) for each in (one, other, late)] == [1, 1, 0], "who comes later was told nothing"
+            assert [times_opened(each) for each in (one, other, late)] == [1, 1, 0], "who comes later was not there"
 
 
 async def test_a_controller_that_is_gone_is_told_no_more(autojump_clock: MockClock) -> None:

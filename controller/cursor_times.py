@@ -99,17 +99,18 @@ class TimesBack:
             lists: whether rows may have to be told by their times.
         """
         subscription = self._subscription
+        lists = lists or subscription.by_time
         since = until = ""
         if has_holes:
             since = self._holes_since(next_id) or timestamp or subscription.begun_at or began_at
-            if subscription.by_time and not self._has_losses:
+            if lists and not self._has_losses:
                 until = subscription.hole_until
         return Times(
             begun_at="" if timestamp else subscription.begun_at or began_at,
             holes_since=since,
             holes_until=until,
             by_time=subscription.by_time,
-            seen=self._seen(timestamp, since, until) if lists or subscription.by_time else [],
+            seen=self._seen(timestamp, since, until) if lists else [],
         )
 
     def _holes_since(self, next_id: int | None) -> str:

@@ -12,19 +12,25 @@ from gapless.controller.subscription import Subscription
 
 
 def enter_rows_by_time(books: Books, subscription: Subscription, answer: Answer) -> Entry:
-    """Deliver what was not delivered before; a page that is not full ends the hole it was asked for."""
+    """Deliver what was not delivered before.
+
+    A page that is not full, or that goes beyond what revealed the hole it was asked for, ends that hole.
+    """
     query, page = answer.query, answer.page
     is_last = len(page.rows) < query.limit
     # Where a hole was asked for, its rows are older than the datum that revealed it.
     of_hole = subscription.hole_since if query.end_seq is not None else ""
     since = instant(of_hole or books.last_before(subscription))
+    until = instant(subscription.hole_until) if of_hole else float("-inf")
+    if until <= since:
+        until = float("inf")
     # With epochs nobody kept a list of what was delivered before the first page: only what is newer is surely new.
     unlisted = books.epoch is not None and not subscription.by_time
     latest = instant(subscription.last_timestamp)
     subscription.by_time = True
     for row in page.rows:
         key = subscription.row_key(row)
-        if key[0] < since or (unlisted and key[0] <= latest) or key in subscription.repeats:
+        if not since <= key[0] <= until or (unlisted and key[0] <= latest) or key in subscription.repeats:
             continue
         if books.delivery.room <= 0:
             return Entry.FULL
@@ -38,7 +44,7 @@ def enter_rows_by_time(books: Books, subscription: Subscription, answer: Answer)
         subscription.rest_caught_up = is_last and subscription.was_subscribed_by(answer.asked)
     if query.start_seq is None or query.end_seq is None:
         return Entry.ENTERED
-    if is_last:
+    if is_last or instant(page.rows[-1].timestamp) > until:
         books.lose(subscription, subscription.ledger.lose(query.start_seq, query.end_seq), "unverifiable")
     elif instant(page.rows[-1].timestamp) > since:
         # Should the next page not come, nobody need ask for this one again.

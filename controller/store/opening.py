@@ -38,7 +38,8 @@ class _Handle:
     def close(self) -> None:
         with self._lock:
             self._is_closed = True
-        self._stack.close()
+            stack, self._stack = self._stack, ExitStack()
+        stack.close()
 
 
 @asynccontextmanager
@@ -102,6 +103,8 @@ async def open_recording(
             try:
                 await beside(handle.close, deadline=by)
             except StoreTroubleError:
+                # In vain where it has begun; where there was no time left for that, it would never be let go of.
+                trio.lowlevel.start_thread_soon(handle.close, lambda _closed: None)
                 logger.error("{}: the disk does not answer; the file is let go of when it does", file)
 
 

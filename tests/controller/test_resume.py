@@ -13,6 +13,7 @@ from gapless.controller import (
     ConfigurationError,
     ConnectionController,
     ContinuityLost,
+    GapFound,
     MarketData,
     NetworkConfig,
     State,
@@ -20,7 +21,7 @@ from gapless.controller import (
     StreamReset,
     open_controller,
 )
-from gapless.controller.cursor import Cursor, StreamCursor
+from gapless.controller.cursor import Cursor, Rewind, StreamCursor
 from gapless.simulator import FailuresConfig
 from gapless.simulator.failure_modes import SelectMode
 from tests.kit import TICKER, World, virtual_wall_clock, world
@@ -160,6 +161,45 @@ async def test_held_back_data_is_missing(autojump_clock: trio.testing.MockClock)
     assert (position.next_id, position.holes) == (20, [])
 
 
+async def test_more_holes_than_may_be_open_are_filled_all_the_same(autojump_clock: trio.testing.MockClock) -> None:
+    """The bound is for what goes wrong from now on; what REST still has of before is not given up for it."""
+    holes = [(number, number) for number in range(2, 100, 2)]
+    async with world(rate_per_s=10) as w:
+        async with app(w) as controller:
+            await take(controller, until=100)
+            (position,) = controller.cursor().streams
+        cursor = Cursor(streams=[msgspec.structs.replace(position, holes=holes)], epoch=w.exchange.epoch)
+        w.network.black_hole(port=w.rest_port)
+        async with app(w, stored(cursor), open_intervals_max=5) as controller:
+            after = await take(controller, until=105)
+            assert controller.cursor().streams[0].holes == holes
+            w.network.heal()
+            after += await take(controller, until=200)
+    assert [event for event in after if isinstance(event, ContinuityLost)] == []
+    assert [(each.start_seq, each.end_seq) for each in after if isinstance(each, GapFound)][: len(holes)] == holes
+    assert sorted(ids(after)) == sorted([*(start for start, _end in holes), *range(101, max(ids(after)) + 1)])
+
+
+async def test_a_hole_is_announced_as_open_only_where_it_is(autojump_clock: trio.testing.MockClock) -> None:
+    async with world(rate_per_s=10) as w:
+        async with app(w) as controller:
+            await take(controller, until=100)
+            (position,) = controller.cursor().streams
+        cursor = Cursor(streams=[msgspec.structs.replace(position, holes=[(2, 3), (7, 9)])], epoch=w.exchange.epoch)
+        async with app(w, stored(cursor), reconciliation_enabled=False) as controller:
+            after = await take(controller, until=105)
+    words = [
+        (type(each), each.start_seq, each.end_seq) for each in after if isinstance(each, GapFound | ContinuityLost)
+    ]
+    assert words == [
+        (GapFound, 2, 3),
+        (ContinuityLost, 2, 3),
+        (GapFound, 7, 9),
+        (ContinuityLost, 7, 9),
+        *words[4:],
+    ]
+
+
 async def test_a_stream_that_the_cursor_does_not_name_begins_anew(autojump_clock: trio.testing.MockClock) -> None:
     async with world(rate_per_s=10) as w, app(w, Cursor(streams=[], epoch=None)) as controller:
         assert ids(await take(controller, until=5))
@@ -176,6 +216,10 @@ async def test_a_stream_that_the_cursor_does_not_name_begins_anew(autojump_clock
         b'{"streams":[{"channel":"a","symbol":"b","next_id":9,"holes":[[5,4]]}]}',
         b'{"streams":[{"channel":"a","symbol":"b","next_id":9,"holes":[[5,9]]}]}',
         b'{"streams":[{"channel":"a","symbol":"b","holes":[[5,9]]}]}',
+        b'{"streams":[{"channel":"a","symbol":"b","next_id":9223372036854775809}]}',
+        b'{"streams":[{"channel":"a","symbol":"b","next_id":9,"lost":[[5,4,"evicted"]]}]}',
+        b'{"streams":[{"channel":"a","symbol":"b","next_id":9,"lost":[[4,5,"eaten"]]}]}',
+        b'{"streams":[{"channel":"a","symbol":"b"},{"channel":"a","symbol":"b"}]}',
     ],
 )
 def test_what_is_no_cursor_is_refused(text: bytes) -> None:
@@ -189,3 +233,29 @@ def test_a_cursor_is_small() -> None:
     )
     assert msgspec.json.decode(cursor.encode())["streams"][0]["holes"] == [[7, 9]]
     assert len(cursor.encode()) < 200
+
+
+def test_a_stream_has_one_place() -> None:
+    twice = [StreamCursor(channel="ticker", symbol="BTC/USD", next_id=number) for number in (5, 9)]
+    with pytest.raises(ValueError, match="once; got more often: ticker:BTC/USD"):
+        Cursor(streams=twice)
+
+
+def rewound(next_id: int, missing: Sequence[tuple[int, int]]) -> StreamCursor:
+    return Rewind("e-1", next_id, missing).position("ticker", "BTC/USD")
+
+
+def test_what_follows_the_highest_id_of_all_can_be_read_again() -> None:
+    cursor = Cursor(streams=[rewound(2**63, [(5, 6)])])
+    assert stored(cursor) == cursor
+
+
+def test_more_holes_than_a_cursor_may_have_become_one_rather_than_none() -> None:
+    """Of what lies between the oldest of them some comes twice; a cursor that cannot be read would cost everything."""
+    most = 100_000
+    missing = [(number, number) for number in range(10, 10 + 2 * (most + 3), 2)]
+    position = rewound(10**6, missing)
+    assert len(position.holes) == most
+    assert position.holes[:2] == [(10, 16), (18, 18)]
+    assert position.holes[-1] == missing[-1]
+    assert stored(Cursor(streams=[position])).streams == [position]

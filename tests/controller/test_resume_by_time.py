@@ -23,7 +23,7 @@ from gapless.controller.cursor import Cursor
 from gapless.simulator import FailuresConfig, SelectMode
 from tests.controller.resume_kit import ids, lost, read, stored, where
 from tests.controller.test_by_time import Tape, unsequenced
-from tests.controller.test_literal_exchange import literal_world
+from tests.controller.test_literal_exchange import Trouble, literal_world
 from tests.kit import SESSION, TICKER, World, virtual_wall_clock
 from tests.scripted import Socket, Venue
 
@@ -77,14 +77,13 @@ async def only_rest(w: World) -> None:
 
 @pytest.mark.parametrize("unread_s", [0.0, 5.0])
 @pytest.mark.parametrize("trouble", [no_trouble, a_hole, only_rest], ids=lambda each: each.__name__)
-async def test_the_literal_form(trouble: object, unread_s: float, autojump_clock: MockClock) -> None:
+async def test_the_literal_form(trouble: Trouble, unread_s: float, autojump_clock: MockClock) -> None:
     async with literal_world() as w:
         events: list[AnyEvent] = []
         cursor: Cursor | None = None
         for _ in range(3):
             async with app(w.ws_url, w.rest_url, cursor) as controller:
                 events += await read(controller, 10)
-                assert callable(trouble)
                 await trouble(w)
                 events += await read(controller, 5)
                 await trio.sleep(unread_s)

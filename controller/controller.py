@@ -98,7 +98,7 @@ class ConnectionController:
 
     Iterate over it for events; one consumer at a time. Methods by kind. Data: ``async for``, :meth:`batches`,
     :meth:`price_history`. State:
-    :attr:`state`, :attr:`history`, :attr:`rows_taken`,
+    :attr:`state`, :attr:`closed`, :attr:`history`, :attr:`rows_taken`,
     :meth:`wait_for`. Control: :attr:`streams`, :meth:`subscribe`, :meth:`unsubscribe`,
     :meth:`reconnect`, :meth:`rotate`. Figures: :meth:`metrics`, :attr:`histograms`, :attr:`stats`, :attr:`rest_stats`,
     :attr:`rest_budget`, :attr:`round_trip_s`, :attr:`running`, :meth:`freshness`, :attr:`open_gaps`.
@@ -235,8 +235,13 @@ class ConnectionController:
 
     @property
     def state(self) -> State:
-        """Where the controller is."""
+        """Where the controller is; once it is :attr:`closed`, where it was at the end."""
         return self._supervisor.state
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended: its block was left, or it has failed."""
+        return self._closed
 
     @property
     def history(self) -> Sequence[StateChanged]:
@@ -436,6 +441,7 @@ class ConnectionController:
         except BaseExceptionGroup as group:
             reraise(unwrapped(group))
         finally:
+            self._closed = True
             self._limiter.circuit_listeners.remove(self._circuit_turned)
             self._runtime.books.delivery.close()
 

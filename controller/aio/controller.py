@@ -7,8 +7,8 @@ import trio
 from msgspec.structs import replace
 
 from gapless.controller.aio.feed import Parts
-from gapless.controller.controller import REQUESTED, ConnectionController
 from gapless.controller.callbacks import Callbacks
+from gapless.controller.controller import REQUESTED, ConnectionController
 from gapless.controller.cursor import Cursor
 from gapless.controller.delivery import Batches, Events
 from gapless.controller.errors import ConfigurationError
@@ -65,7 +65,11 @@ class AsyncioController:
         """Where this app is; what is on its way to it between the threads does not count as consumed.
 
         Works after the block was left, too.
+
+        Raises:
+            RuntimeError: asked in another thread than the event loop's, which takes events meanwhile.
         """
+        self._held.demand_standstill()
         before = [*unread, *self._callbacks.unread]
         return self._crossing.read(lambda: self._inner.cursor(unread=[*before, *self._held.unread()]))
 
@@ -73,8 +77,13 @@ class AsyncioController:
 
     @property
     def state(self) -> State:
-        """Where the controller is."""
+        """Where the controller is; once it is :attr:`closed`, where it was at the end."""
         return self._inner.state
+
+    @property
+    def closed(self) -> bool:
+        """Whether it ends or has ended: its block was left, or it has failed."""
+        return self._crossing.over
 
     @property
     def history(self) -> Sequence[StateChanged]:
@@ -110,6 +119,11 @@ class AsyncioController:
     def streams(self) -> Sequence[Stream]:
         """What is desired now."""
         return self._crossing.read(lambda: self._inner.streams)
+
+    @property
+    def wishes(self) -> Mapping[Stream, int]:
+        """The desired streams, each with a number: unsubscribed and subscribed again, a stream has another one."""
+        return self._crossing.read(lambda: self._inner.wishes)
 
     def subscribe(self, *streams: Stream) -> None:
         """Keep these streams whole, too; those that are desired already change nothing.

@@ -19,6 +19,18 @@ who asks would with it."""
 _OVER: Final = "this controller's block was left, or it has failed: nothing can be asked of it any more"
 
 
+class NoAnswerError(RuntimeError, TimeoutError):
+    """The thread of all controllers hangs: something in it blocks, an adapter's code or a listener's, say."""
+
+
+def without_cancellations(error: BaseException) -> BaseException | None:
+    """What is left of an error without what trio ends tasks with; None: it is nothing but that."""
+    if isinstance(error, BaseExceptionGroup):
+        _cancelled, rest = error.split(trio.Cancelled)
+        return rest
+    return None if isinstance(error, (trio.Cancelled, GeneratorExit)) else error
+
+
 def tell(loop: asyncio.AbstractEventLoop, word: Callable[[], object]) -> None:
     """Have ``word`` called in the loop's thread. A loop that is closed is told nothing: nobody is there to hear it."""
     with suppress(RuntimeError):
@@ -60,46 +72,63 @@ class Crossing:
         self._nursery = nursery
         self.token: Final = trio.lowlevel.current_trio_token()
         self.over = False
-        """Whether the feed has ended: nothing changes it any more. Set in the trio thread."""
+        """Whether the feed ends or has ended: nothing is begun or changed any more. Set in the trio thread."""
+        self._ended = False
+
+    def end(self) -> None:
+        """The feed has ended: nothing changes it any more. Called in the trio thread."""
+        self.over = self._ended = True
 
     def ask(self, question: Callable[[], _T]) -> _T:
         """Answer a question in the trio thread, between two turns of its tasks, and wait for the answer.
 
         Raises:
             ControllerEndedError: the feed has ended.
-            TimeoutError: the thread hangs.
+            NoAnswerError: the thread hangs.
         """
-        if trio.lowlevel.in_trio_run() and trio.lowlevel.current_trio_token() is self.token:
-            # Asked over there, by an exporter or a listener: to wait for this very thread would be to wait for ever.
+
+        def unless_over() -> _T:
             if self.over:
                 raise ControllerEndedError(_OVER)
+            return question()
+
+        try:
+            return self._answer(unless_over)
+        except trio.RunFinishedError:
+            raise ControllerEndedError(_OVER) from None
+
+    def read(self, question: Callable[[], _T]) -> _T:
+        """Like :meth:`ask`, for what changes nothing; once the feed has ended it is answered here.
+
+        Raises:
+            NoAnswerError: the thread hangs.
+        """
+        if not self._ended:
+            with suppress(trio.RunFinishedError):
+                return self._answer(question)
+        return question()
+
+    def _answer(self, question: Callable[[], _T]) -> _T:
+        if trio.lowlevel.in_trio_run() and trio.lowlevel.current_trio_token() is self.token:
+            # Asked over there, by an exporter or a listener: to wait for this very thread would be to wait for ever.
             return question()
         answer: Future[_T] = Future()
 
         def reply() -> None:
-            if self.over:
-                answer.set_exception(ControllerEndedError(_OVER))
-                return
+            if not answer.set_running_or_notify_cancel():
+                return  # Who asked waits no more.
             try:
                 answer.set_result(question())
-            except Exception as error:  # noqa: BLE001  # raised where it was asked
+            except BaseException as error:  # noqa: BLE001  # raised where it was asked; here it would end all feeds
                 answer.set_exception(error)
 
+        self.token.run_sync_soon(reply)
         try:
-            self.token.run_sync_soon(reply)
-        except trio.RunFinishedError:
-            raise ControllerEndedError(_OVER) from None
-        return answer.result(_ANSWER_MAX_S)
-
-    def read(self, question: Callable[[], _T]) -> _T:
-        """Like :meth:`ask`; once the feed has ended it is answered here, for then nothing changes it."""
-        if not self.over:
-            try:
-                return self.ask(question)
-            except RuntimeError:
-                if not self.over:
-                    raise
-        return question()
+            return answer.result(_ANSWER_MAX_S)
+        except TimeoutError:
+            if not answer.cancel() and answer.done():
+                return answer.result()
+            raise NoAnswerError(f"the thread of all controllers has not answered for {_ANSWER_MAX_S:g} s") from None
 
     async def call(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """Run a trio task and wait for what it gives or raises; cancelling the asyncio task cancels it.
@@ -109,21 +138,26 @@ class Crossing:
         """
         errand = _Errand(self._loop, work)
         try:
-            self.token.run_sync_soon(partial(self._begin, errand))
+            self.token.run_sync_soon(self._begin, errand)
         except trio.RunFinishedError:
             raise ControllerEndedError(_OVER) from None
         try:
             return await errand.result
-        except asyncio.CancelledError:
+        except BaseException:
+            # Cancelled, or closed where it waited: what comes back from now on is for nobody.
             with suppress(trio.RunFinishedError):
                 self.token.run_sync_soon(errand.scope.cancel)
+            with suppress(RuntimeError):  # of a loop that is closed
+                errand.result.cancel()
             raise
 
     def _begin(self, errand: "_Errand[_T]") -> None:
-        if self.over:
-            errand.fail(ControllerEndedError(_OVER))
-        else:
-            self._nursery.start_soon(errand.run)
+        if not self.over:
+            # Not raised here, in no task of the feed's: that would end the run, and with it all feeds.
+            with suppress(RuntimeError):
+                self._nursery.start_soon(errand.run)
+                return
+        errand.fail(ControllerEndedError(_OVER))
 
 
 class _Errand(Generic[_T]):
@@ -136,20 +170,24 @@ class _Errand(Generic[_T]):
         self.scope: Final = trio.CancelScope()
 
     async def run(self) -> None:
-        settled = False
+        error: BaseException | None = ControllerEndedError(_OVER)
         try:
             with self.scope:
                 value = await self._work()
                 tell(self._loop, partial(_settle, self.result, value))
-                settled = True
-        except Exception as error:  # noqa: BLE001  # raised where it is waited for
-            self.fail(error)
-            settled = True
+                error = None
+        except BaseException as caught:
+            # Raised where it is waited for, also one that would end a program.
+            error = without_cancellations(caught)
+            if error is None:
+                error = ControllerEndedError(_OVER)
+                raise
         finally:
-            if not settled:
-                self.fail(ControllerEndedError(_OVER))
+            if error is not None:
+                self.fail(error)
+            del error
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         tell(self._loop, partial(_settle_error, self.result, error))
 
 
@@ -158,6 +196,6 @@ def _settle(result: "asyncio.Future[_T]", value: _T) -> None:
         result.set_result(value)
 
 
-def _settle_error(result: "asyncio.Future[_T]", error: Exception) -> None:
+def _settle_error(result: "asyncio.Future[_T]", error: BaseException) -> None:
     if not result.done():
         result.set_exception(error)

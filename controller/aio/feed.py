@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from gapless.controller.aio import thread
-from gapless.controller.aio.crossing import Crossing, outlast, tell
+from gapless.controller.aio.crossing import Crossing, outlast, tell, without_cancellations
 from gapless.controller.aio.handover import HandOver
 from gapless.controller.controller import ConnectionController
 from gapless.controller.errors import DeliveryOverflowError
@@ -70,18 +70,23 @@ class Feed:
     async def close(self, *tasks: "asyncio.Task[None]") -> None:
         """Have it end, and wait for that and for ``tasks``, whatever is cancelled meanwhile."""
         self.abandon()
-        await outlast([self._ended, *tasks], max_s=_CLOSE_MAX_S)
+        if self._thread is not None:
+            await outlast([self._ended, *tasks], max_s=_CLOSE_MAX_S)
 
     def _settle(self, parts: Parts) -> None:
         if not self._opened.done():
             self._opened.set_result(parts)
 
     def _end(self, error: BaseException | None) -> None:
+        if self._ended.done():
+            return
         self._ended.set_result(None)
-        if not self._opened.done():
-            self._opened.set_exception(error or asyncio.CancelledError())
-        elif error is not None:
+        if error is None:
+            self._opened.cancel()  # No effect where it was open.
+        elif self._opened.done():
             self._on_failure(error)
+        else:
+            self._opened.set_exception(error)
         if self._parts is not None:
             self._parts.events.finish()
 
@@ -91,35 +96,47 @@ class Feed:
         """Have it end."""
         self._scope.cancel()
 
-    def refuse(self) -> None:
-        """It will not be run."""
-        tell(self.loop, partial(self._end, RuntimeError(_THREAD_ENDED)))
+    def refuse(self, reason: BaseException | None) -> None:
+        """The thread has ended, and this with it."""
+        error = RuntimeError(_THREAD_ENDED if reason is None else f"{_THREAD_ENDED} by {reason!r}")
+        error.__cause__ = reason
+        self._tell_end(error)
 
     async def run(self) -> None:
         """Run the controller until it is cancelled or fails; the loop is told how it ended."""
-        error: BaseException | None = None
-        over = False
         try:
             with self._scope:
                 await self._run()
-            over = True
-        except (Exception, BaseExceptionGroup) as caught:  # noqa: BLE001  # raised where the block is
-            error, over = caught, True
-        finally:
-            if self._parts is not None:
-                self._parts.crossing.over = True
-            if not over:
-                error = RuntimeError(_THREAD_ENDED)
-            tell(self.loop, partial(self._end, error))
+        except BaseException as caught:
+            # Also one that would end a program: it is this feed's, and is raised where its block is.
+            error = without_cancellations(caught)
+            if error is None:
+                raise
+            self._tell_end(error)
             del error
+        else:
+            self._tell_end(None)
+
+    def _tell_end(self, error: BaseException | None) -> None:
+        if self._parts is not None:
+            self._parts.crossing.end()
+        tell(self.loop, partial(self._end, error))
 
     async def _run(self) -> None:
         async with self._opening() as inner, trio.open_nursery() as nursery:
             self._parts = Parts(inner=inner, events=HandOver(self.loop), crossing=Crossing(self.loop, nursery))
             tell(self.loop, partial(self._settle, self._parts))
             try:
-                async for batch in inner.batches():
-                    await self._parts.events.put(batch)
-            except DeliveryOverflowError as error:
-                self._parts.events.fail(error)
-            await trio.sleep_forever()
+                await self._hand_over(inner, self._parts.events)
+            finally:
+                # Nothing is begun from here on: the nursery may be closed long before its controller is.
+                self._parts.crossing.over = True
+
+    @staticmethod
+    async def _hand_over(inner: ConnectionController, events: HandOver) -> None:
+        try:
+            async for batch in inner.batches():
+                await events.put(batch)
+        except DeliveryOverflowError as error:
+            events.fail(error)
+        await trio.sleep_forever()

@@ -61,6 +61,18 @@ class HandOver:
         """Them, oldest first. Called in one thread while the other is held up or has ended."""
         return [*reversed(self._current), *(event for batch in self._batches for event in batch)]
 
+    def demand_standstill(self) -> None:
+        """Make sure that nothing is taken out meanwhile: this is the loop's thread, or the loop does not run.
+
+        Raises:
+            RuntimeError: it is another thread.
+        """
+        if self._loop.is_running() and asyncio._get_running_loop() is not self._loop:  # noqa: SLF001  # has no other name
+            raise RuntimeError(
+                "expected to be asked for the cursor in the thread of the event loop: there alone it is known which "
+                "events the app has; from another one let loop.call_soon_threadsafe ask"
+            )
+
     # -- the trio side -------------------------------------------------------------------------------------------------
 
     async def put(self, batch: list[AnyEvent]) -> None:

@@ -1,19 +1,18 @@
 """Opening a controller from an asyncio app."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from random import Random
 from time import time
 from typing import Final, TypeVar
 
 from gapless.controller import opening
+from gapless.controller.aio.block import Block, Blocks, Interrupt, Plan
 from gapless.controller.aio.controller import AsyncioController
 from gapless.controller.aio.crossing import tell
-from gapless.controller.aio.feed import Feed
 from gapless.controller.aio.handover import HandOver
-from gapless.controller.aio.interruption import Interruption
 from gapless.controller.callbacks import FAIR_SHARE, Callbacks, OnMessage, OnReconciliation
 from gapless.controller.config import NetworkConfig
 from gapless.controller.cursor import Cursor
@@ -25,11 +24,9 @@ from gapless.controller.suspend_watch import boot_clock
 from gapless.controller.transports import Transport
 
 _T = TypeVar("_T")
-_Interrupt = Callable[[BaseException], None]
 
 
-@asynccontextmanager
-async def open_controller(
+def open_controller(
     *,
     ws_url: str | None = None,
     rest_url: str | None = None,
@@ -46,7 +43,7 @@ async def open_controller(
     on_state_change: Callable[[StateChanged], None] | None = None,
     on_health_change: Callable[[bool], None] | None = None,
     resume: Cursor | None = None,
-) -> AsyncIterator[AsyncioController]:
+) -> AbstractAsyncContextManager[AsyncioController]:
     """Open a controller and run it until the block is left; then every task, socket and request is gone.
 
     The arguments are those of :func:`gapless.controller.open_controller`, without ``http`` and ``limiter``: all feeds
@@ -60,11 +57,11 @@ async def open_controller(
             over the controller gets it instead.
         ReconnectExhaustedError: attempts are spent and ``config.reconnect_exhausted`` is ``"raise"``.
     """
-    callbacks = Callbacks(on_message, on_reconciliation)
-    loop = asyncio.get_running_loop()
-    with Interruption() as interruption:
-        feed = Feed(
-            partial(
+
+    def plan(interrupt: Interrupt) -> Plan:
+        loop, callbacks = asyncio.get_running_loop(), Callbacks(on_message, on_reconciliation)
+        return Plan(
+            opening=partial(
                 opening.open_controller,
                 ws_url=ws_url,
                 rest_url=rest_url,
@@ -76,52 +73,34 @@ async def open_controller(
                 random=random,
                 wall_clock=wall_clock,
                 boot_clock=boot_clock,
-                on_state_change=_in_loop(loop, on_state_change, interruption.interrupt),
-                on_health_change=_in_loop(loop, on_health_change, interruption.interrupt),
+                on_state_change=_in_loop(loop, on_state_change, interrupt),
+                on_health_change=_in_loop(loop, on_health_change, interrupt),
                 resume=resume,
             ),
-            interruption.interrupt,
+            callbacks=callbacks,
+            consume=lambda events: _consume(callbacks, events, interrupt),
         )
-        consumers: list[asyncio.Task[None]] = []
-        can_wait = True
-        try:
-            parts = await feed.open()
-            if callbacks.consume:
-                consume = _consume(callbacks, parts.events, interruption.interrupt)
-                consumers.append(asyncio.create_task(consume, name="gapless.callbacks"))
-            yield AsyncioController(parts, callbacks)
-        except GeneratorExit:
-            # The event loop is being taken down with this block in it.
-            can_wait = False
-            raise
-        finally:
-            interruption.leave_body()
-            for consumer in consumers:
-                consumer.cancel()
-            if can_wait:
-                await feed.close(*consumers)
-            else:
-                feed.abandon()
+
+    return Block(plan)
 
 
-@asynccontextmanager
-async def open_controllers(
+def open_controllers(
     *, exchange: Exchange, streams: Sequence[Stream], config: NetworkConfig | None = None
-) -> AsyncIterator[list[AsyncioController]]:
+) -> AbstractAsyncContextManager[list[AsyncioController]]:
     """Open as many controllers as the streams need connections; see :func:`gapless.controller.open_controllers`.
 
     Raises:
         ConfigurationError: an argument cannot work.
     """
-    async with AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(open_controller(exchange=exchange, streams=part, config=config))
-            for part in parts_of(exchange, streams)
+    return Blocks(
+        lambda: [
+            open_controller(exchange=exchange, streams=part, config=config) for part in parts_of(exchange, streams)
         ]
+    )
 
 
 def _in_loop(
-    loop: asyncio.AbstractEventLoop, callback: Callable[[_T], None] | None, interrupt: _Interrupt
+    loop: asyncio.AbstractEventLoop, callback: Callable[[_T], None] | None, interrupt: Interrupt
 ) -> Callable[[_T], None] | None:
     """The callback, to be called in the trio thread, which has it called in the loop's."""
     if callback is None:
@@ -137,7 +116,7 @@ def _in_loop(
     return lambda what: tell(loop, partial(call, what))
 
 
-async def _consume(callbacks: Callbacks, events: HandOver, interrupt: _Interrupt) -> None:
+async def _consume(callbacks: Callbacks, events: HandOver, interrupt: Interrupt) -> None:
     calls = 0
     try:
         while batch := await events.take_all():

@@ -1,7 +1,9 @@
 """Questions and waits between an event loop and the trio thread."""
 
 import asyncio
+import sys
 import threading
+from functools import partial
 
 import pytest
 import trio
@@ -24,8 +26,8 @@ class Host:
     def cancel(self) -> None:
         self.scope.cancel()
 
-    def refuse(self) -> None:
-        raise AssertionError("the thread had just been started")
+    def refuse(self, reason: BaseException | None) -> None:
+        raise AssertionError("the thread had just been started") from reason
 
     async def run(self) -> None:
         with self.scope:
@@ -35,7 +37,7 @@ class Host:
                 try:
                     await trio.sleep_forever()
                 finally:
-                    crossing.over = True
+                    crossing.end()
 
     async def work(self) -> None:
         self.told.append("begun")
@@ -109,5 +111,80 @@ def test_a_wait_ends_with_what_it_waits_for() -> None:
         with pytest.raises(RuntimeError, match="block was left"):
             await crossing.call(host.work)
         assert host.told == ["begun", "ended"]
+
+    run(main)
+
+
+def test_closing_a_coroutine_that_waits_ends_the_task_over_there() -> None:
+    async def main() -> None:
+        host, crossing, home = await hosted()
+        waiting = crossing.call(host.work)
+        waiting.send(None)
+        await until(lambda: host.told == ["begun"])
+        waiting.close()
+        await until(lambda: host.told == ["begun", "ended"])
+        assert not crossing.over
+        home.post(host.cancel)
+
+    run(main)
+
+
+class Closing(Host):
+    """A feed that is being closed: its nursery is, and nobody has said so yet."""
+
+    async def run(self) -> None:
+        with self.scope:
+            async with trio.open_nursery() as nursery:
+                crossing = Crossing(self.loop, nursery)
+            self.loop.call_soon_threadsafe(self.ready.set_result, crossing)
+            await trio.sleep_forever()
+
+
+def test_a_wait_that_begins_while_the_feed_is_being_closed_fails_alone() -> None:
+    """Other feeds of the thread go on."""
+
+    async def main() -> None:
+        other, others, home = await hosted()
+        host = Closing()
+        assert thread.admit(host) is home
+        crossing = await host.ready
+        with pytest.raises(RuntimeError, match="block was left"):
+            await crossing.call(host.work)
+        assert host.told == []
+        assert others.ask(lambda: 7) == 7
+        for each in (host, other):
+            home.post(each.cancel)
+
+    run(main)
+
+
+def test_what_would_end_a_program_is_raised_where_it_was_asked_for() -> None:
+    async def quitting() -> None:
+        raise SystemExit("over there")
+
+    async def main() -> None:
+        host, crossing, home = await hosted()
+        with pytest.raises(SystemExit, match="over there"):
+            crossing.ask(partial(sys.exit, "over there"))
+        with pytest.raises(SystemExit, match="over there"):
+            await crossing.call(quitting)
+        assert crossing.ask(lambda: 7) == 7
+        home.post(host.cancel)
+
+    run(main)
+
+
+def test_what_changes_nothing_can_be_read_until_the_very_end() -> None:
+    """In the trio thread as long as that can change something, and here afterwards."""
+
+    async def main() -> None:
+        host, crossing, home = await hosted()
+        crossing.over = True
+        with pytest.raises(RuntimeError, match="block was left"):
+            crossing.ask(lambda: 1)
+        assert crossing.read(threading.get_ident) != threading.get_ident()
+        crossing.end()
+        assert crossing.read(threading.get_ident) == threading.get_ident()
+        home.post(host.cancel)
 
     run(main)

@@ -43,8 +43,8 @@ class Producer:
     def cancel(self) -> None:
         self.scope.cancel()
 
-    def refuse(self) -> None:
-        raise AssertionError("the thread had just been started")
+    def refuse(self, reason: BaseException | None) -> None:
+        raise AssertionError("the thread had just been started") from reason
 
     async def run(self) -> None:
         held = HandOver(self.loop)

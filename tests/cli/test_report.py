@@ -1,13 +1,22 @@
 """``gapless report`` as a person reads it: every stream that was asked for, and what there is to say about it."""
 
 import json
+import re
 from pathlib import Path
 
+import msgspec
+import pytest
 from click.testing import CliRunner
 
 from gapless.cli import main
-from gapless.controller import AnyEvent, Cursor, StreamCursor
+from gapless.controller import AnyEvent, Cursor, Source, StreamCursor
+from gapless.controller.instants import instant
+from gapless.controller.messages import SequenceRule
+from gapless.controller.store import AccountReport, Refused, Report, SeriesReport
+from gapless.controller.store.database import opened
 from tests.store.events import at, datum, lost, order, rejected, reset, snapshot_read, write
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "recording.md").read_text(encoding="utf-8")
 
 
 def lines_of(path: Path) -> list[str]:
@@ -55,3 +64,48 @@ def test_an_epoch_that_came_back_has_lost_nothing_by_it(tmp_path: Path) -> None:
         "  lost: from 1 to the end of the epoch (evicted)",
         "whole, but for what is reported lost",
     ]
+
+
+def test_the_example_of_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    began, symbol = instant("2026-01-01T00:00:00Z"), "BTC/USD"
+    ticker = [("ticker", symbol, SequenceRule.CONTIGUOUS)]
+    runs: list[list[AnyEvent]] = [
+        [
+            snapshot_read(3, rows=1, at=began + 1),
+            order(3, snapshot=True, at=began + 1),
+            *(datum(each, symbol=symbol, at=began + each / 10) for each in range(1, 1_001)),
+            rejected("NOPE", at=began + 1),
+            order(4, at=began + 52),
+        ],
+        [
+            snapshot_read(4, at=began + 112),
+            rejected("NOPE", at=began + 112),
+            lost(1_001, 1_010, symbol=symbol),
+            *(datum(each, symbol=symbol, at=began + 112.3, source=Source.BACKFILL) for each in range(1_011, 1_041)),
+            *(datum(each, symbol=symbol, at=began + 9 + each / 10) for each in range(1_041, 1_201)),
+        ],
+    ]
+    for events, next_id, ended_s in zip(runs, (1_001, 1_201), (100, 130), strict=True):
+        with opened(Path("feed.db"), sync="normal", venue="reference", started_at=began) as database:
+            position = StreamCursor(channel="ticker", symbol=symbol, epoch="e-1", next_id=next_id)
+            cursor = Cursor(streams=[position], epoch="e-1")
+            database.write(database.rows(events, cursor, ticker), began + ended_s)
+            database.end()
+    (example,) = re.findall(r"^```\n(feed\.db: .*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    assert lines_of(Path("feed.db")) == example.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("head", "struct"),
+    [
+        ("field", Report),
+        ("field of `series`", SeriesReport),
+        ("field of `accounts`", AccountReport),
+        ("field of `refused`", Refused),
+    ],
+)
+def test_the_guide_has_every_field_and_no_other(head: str, struct: type[msgspec.Struct]) -> None:
+    (table,) = re.findall(rf"^\| {re.escape(head)} \| what \|\n\|---\|---\|\n((?:\|.*\n)+)", GUIDE, re.MULTILINE)
+    first_cells = [line.split("|")[1] for line in table.splitlines()]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(first_cells))) == sorted(struct.__struct_fields__)

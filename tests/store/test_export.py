@@ -3,6 +3,7 @@
 import csv
 import gc
 import io
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,6 +96,19 @@ def test_orders_are_the_events_they_were_in_the_order_they_came(tmp_path: Path) 
 def test_lines_are_those_of_watch(path: Path) -> None:
     lines = written("jsonl", taken(path, Selection())).splitlines()
     assert [msgspec.json.decode(line, type=AnyEvent) for line in lines] == taken(path, Selection())
+
+
+def test_the_guide_has_every_column_in_order() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "recording.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^\| column \| what \|\n\|---\|---\|\n((?:\|.*\n)+)", guide, re.MULTILINE)
+    cells = [line.split("|")[1] for line in table.splitlines()]
+    assert tuple(re.findall(r"`(\w+)`", " ".join(cells))) == COLUMNS
+
+
+def test_the_view_has_the_columns_of_an_export_and_the_order_of_arrival(path: Path) -> None:
+    with reading(path) as connection:
+        columns = [name for (name, *_rest) in connection.execute("SELECT * FROM market_data").description]
+    assert columns == ["id", *COLUMNS]
 
 
 def test_csv_keeps_every_digit() -> None:

@@ -19,14 +19,18 @@ class OneLineError(click.ClickException):
 
 
 @asynccontextmanager
-async def cancelled_by_signals(*scopes: trio.CancelScope) -> AsyncIterator[None]:
-    """While the block runs, each SIGINT or SIGTERM cancels the next of these scopes; more of them change nothing."""
+async def cancelled_by_signals(*scopes: trio.CancelScope | tuple[trio.CancelScope, ...]) -> AsyncIterator[None]:
+    """While the block runs, each SIGINT or SIGTERM cancels the next of these scopes; more of them change nothing.
+
+    Several in one place are cancelled together: which of them is entered already is a matter of time.
+    """
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
 
         async def cancel_in_turn() -> None:
             for scope in scopes:
                 await anext(signals)
-                scope.cancel()
+                for each in scope if isinstance(scope, tuple) else (scope,):
+                    each.cancel()
             async for _ in signals:
                 pass
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import sqlite3
 import time
@@ -13,9 +14,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gapless.cli import main
+from gapless.controller.store.database import opened
 from tests.cli.test_processes import PATIENCE_S, exchange, started, wait
 from tests.store.audit import assert_sound
 from tests.store.events import at, datum, lost, trade, write
+from tests.store.kit import locked
 
 
 def run(*arguments: str) -> Result:
@@ -36,9 +39,11 @@ def test_record_writes_all_it_has_received_before_a_signal_ends_it(path: Path) -
     with exchange() as (_process, ready), started(*record(ready, path)) as recorder:
         until_there(path)
         recorder.send_signal(signal.SIGINT)
-        assert wait(recorder) == (0, "")
+        code, said = wait(recorder)
     (series,) = assert_sound(path)
     assert len(series.ids) > 5
+    assert code == 0
+    assert re.fullmatch(rf"{re.escape(str(path))}: {len(series.ids)} data stored in \d+\.\d s\n", said), said
     assert [each.name for each in path.parent.iterdir()] == [path.name], "nothing is left beside it"
 
 
@@ -80,6 +85,56 @@ def test_record_says_why_it_cannot(path: Path, tmp_path: Path) -> None:
     failed = run("record", "--exchange", "kraken", "--stream", "trade:BTC/USD", "--db", str(other))
     assert failed.exit_code == 1
     assert "is a recording of reference, not of kraken" in failed.output
+
+
+@pytest.mark.parametrize(("number", "ends"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_record_waits_for_a_file_that_is_locked_when_it_begins(path: Path, number: int, *, ends: bool) -> None:
+    """A signal meanwhile ends it: there is nothing to be written."""
+    write(path)
+    with exchange() as (_process, ready), locked(path) as other, started(*record(ready, path)) as recorder:
+        assert recorder.stderr is not None
+        line = recorder.stderr.readline().decode()
+        assert line.startswith(f"Warning: {path}: another program holds a lock on it")
+        assert recorder.poll() is None
+        if not ends:
+            other.execute("ROLLBACK")
+            until_there(path)
+        recorder.send_signal(number)
+        code, said = wait(recorder)
+    assert code == 0
+    assert (" data stored in " in said) is not ends
+
+
+def test_record_does_not_wait_for_what_only_somebody_can_change(path: Path, tmp_path: Path) -> None:
+    write(path)
+    urls = ("--ws-url", "ws://127.0.0.1:1/ws", "--rest-url", "http://127.0.0.1:1", "--stream", "ticker:A")
+    failed = run("record", *urls, "--db", str(tmp_path / "no" / "feed.db"))
+    assert failed.exit_code == 1
+    assert "cannot make feed.db-lock beside it: No such file or directory" in failed.output
+    with opened(path, sync="normal", venue=None, started_at=0.0):
+        failed = run("record", *urls, "--db", str(path))
+    assert failed.exit_code == 1
+    assert "is being recorded into by another process" in failed.output
+
+
+def test_record_says_that_it_listens_elsewhere_than_the_run_before(path: Path) -> None:
+    with opened(path, sync="normal", venue="reference", host="stream.example:9443", started_at=0.0):
+        pass
+    nobody = {"ws_url": "ws://127.0.0.1:1/ws", "rest_url": "http://127.0.0.1:1"}
+    said: list[str] = []
+    for _ in range(2):
+        with started(*record(nobody, path, "--seconds", "0.1")) as recorder:
+            said.append(wait(recorder)[1])
+    assert f"Warning: {path} was recorded from stream.example:9443 last, and this is 127.0.0.1:1: " in said[0]
+    assert "was recorded from" not in said[1]
+
+
+@pytest.mark.parametrize("name", [".", ""])
+def test_record_into_no_file(name: str) -> None:
+    urls = ("--ws-url", "ws://127.0.0.1:1/ws", "--rest-url", "http://127.0.0.1:1", "--stream", "ticker:A")
+    failed = run("record", *urls, "--db", name)
+    assert failed.exit_code == 2
+    assert "Invalid value for '--db'" in failed.output
 
 
 @pytest.mark.parametrize("arguments", [(), ("--stream", "ticker:A"), ("--db", "x", "--sync", "never")])

@@ -58,12 +58,11 @@ async def recorded(
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[sqlite3.Connection]:
     """Another program that writes, and takes its time."""
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
+        yield other
 
 
 def query(path: Path, statement: str) -> list[tuple[object, ...]]:

@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -160,3 +161,146 @@ def test_a_missing_folder_is_said(tmp_path: Path) -> None:
         opened(tmp_path / "no" / "feed.db", sync="normal", venue=None, started_at=0.0).__enter__()
     with pytest.raises(StoreTroubleError, match="there is no such file"), reading(tmp_path / "feed.db"):
         pass
+
+
+# -- what is wrong with the file ---------------------------------------------------------------------------------------
+
+
+def test_two_names_of_a_file_are_one_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = path.with_name("alias.db")
+    link.symlink_to(path)
+    monkeypatch.chdir(path.parent)
+    with opened(path, sync="normal", venue=None, started_at=0.0):
+        for name in (link, Path("feed.db"), Path("alias.db")):
+            with pytest.raises(StoreTroubleError, match=f"{name.name} is being recorded into by another process"):
+                opened(name, sync="normal", venue=None, started_at=0.0).__enter__()
+
+
+def test_a_process_may_go_elsewhere_meanwhile(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(path.parent)
+    with opened(Path(path.name), sync="normal", venue=None, started_at=0.0) as database:
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        monkeypatch.chdir(elsewhere)
+        database.write(database.rows([datum(1)], at(2)), 0.0)
+    assert query(path, COUNT) == [(1,)]
+    assert [each.name for each in elsewhere.iterdir()] == []
+
+
+@pytest.mark.parametrize("name", ["", ".", "folder"])
+def test_a_folder_is_no_file(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreTroubleError, match="is a folder; name a file in it") as raised:
+        opened(Path(name), sync="normal", venue=None, started_at=0.0).__enter__()
+    assert not raised.value.passes
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_file_that_was_cut_short_is_lost(path: Path) -> None:
+    """Whether or not all of it had been copied out of the WAL."""
+    write(path, ([datum(number) for number in range(1, 2_000)], at(2_000)))
+    for size in (8_192, 0):
+        with opened(path, sync="normal", venue=None, started_at=0.0) as database:
+            with path.open("r+b") as file:
+                file.truncate(size)
+            with pytest.raises(StoreLostError, match="was cut short"):
+                database.write(database.rows([datum(2_000)], at(2_001)), 0.0)
+            with pytest.raises(StoreLostError, match="was cut short"):
+                database.end()
+        path.unlink()
+        write(path, ([datum(number) for number in range(1, 2_000)], at(2_000)))
+
+
+def test_a_file_that_another_program_has_made_smaller_is_well(path: Path) -> None:
+    write(path, ([datum(number) for number in range(1, 2_000)], at(2_000)))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE mine AS SELECT zeroblob(1000000) AS big")
+    with opened(path, sync="normal", venue=None, started_at=0.0) as database:
+        before = path.stat().st_size
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("DROP TABLE mine")
+            other.execute("VACUUM")
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert path.stat().st_size < before
+        for number in (2_000, 2_001):
+            database.write(database.rows([datum(number)], at(number + 1)), 0.0)
+        database.end()
+    assert query(path, COUNT) == [(2_001,)]
+
+
+def test_a_file_that_another_one_took_the_place_of_is_lost(path: Path, tmp_path: Path) -> None:
+    with opened(path, sync="normal", venue=None, started_at=0.0) as database:
+        other = tmp_path / "other.db"
+        write(other)
+        other.rename(path)
+        with pytest.raises(StoreLostError, match="removed or replaced"):
+            database.end()
+
+
+def test_a_full_disk_is_trouble_and_leaves_the_batch_to_be_tried_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's own bound on the size of a file leads to the same error as a disk without room."""
+    connections: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def noted(*arguments: Any, **more: Any) -> sqlite3.Connection:
+        connections.append(connect(*arguments, **more))
+        return connections[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", noted)
+    with opened(path, sync="normal", venue=None, started_at=0.0) as database:
+        (mine,) = connections
+        monkeypatch.undo()
+        ((pages,),) = mine.execute("PRAGMA page_count")
+        mine.execute(f"PRAGMA max_page_count = {pages}")
+        rows = database.rows([datum(number) for number in range(1, 2_000)], at(2_000))
+        for _ in range(2):
+            with pytest.raises(StoreTroubleError, match="the disk is full; free some space") as raised:
+                database.write(rows, 0.0)
+            assert raised.value.passes
+        assert query(path, COUNT) == [(0,)]
+        mine.execute("PRAGMA max_page_count = 100000")
+        database.write(rows, 0.0)
+        database.end()
+    assert query(path, COUNT) == [(1_999,)]
+    assert load_cursor(path) == at(2_000)
+
+
+def test_an_id_that_no_file_holds_is_said(path: Path) -> None:
+    with opened(path, sync="normal", venue=None, started_at=0.0) as database:
+        rows = database.rows([datum(2**63)], at(None))
+        with pytest.raises(StoreLostError, match=r"holds ids below 2\*\*63"):
+            database.write(rows, 0.0)
+
+
+def test_what_another_program_has_done_to_the_tables_is_said(path: Path) -> None:
+    with opened(path, sync="normal", venue=None, started_at=0.0) as database:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("INSERT INTO streams (channel, symbol) VALUES ('ticker', 'B')")
+        with pytest.raises(StoreLostError, match="another program has changed it"):
+            database.write(database.rows([datum(1)], at(2)), 0.0)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("DROP TABLE runs")
+        with pytest.raises(StoreLostError, match="another program has changed it"):
+            database.end()
+
+
+def test_batches_are_written_in_the_order_they_were_made_in(path: Path) -> None:
+    with opened(path, sync="normal", venue=None, started_at=0.0) as database:
+        rows = [database.rows([datum(number)], at(number + 1)) for number in (1, 2)]
+        with pytest.raises(AssertionError, match="batch 2 comes after 0"):
+            database.write(rows[1], 0.0)
+        for each in (rows[0], rows[0], rows[1], rows[0]):
+            database.write(each, 0.0)
+    assert query(path, "SELECT sequence_id FROM data") == [(1,), (2,)]
+    assert load_cursor(path) == at(3)
+
+
+def test_where_the_run_before_listened(path: Path) -> None:
+    known: list[str | None] = []
+    for host in ("a:1", None, "b:2", "b:2"):
+        with opened(path, sync="normal", venue=None, host=host, started_at=0.0) as database:
+            known.append(database.host_before)
+    assert known == [None, "a:1", "a:1", "b:2"]

@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 from trio.testing import MockClock
 
 from gapless.controller.metrics import CATALOGUE
+from gapless.controller.stats import LOSS_REASONS
 from tests.kit import world
 
 DOC = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
@@ -39,6 +40,13 @@ def test_every_metric_is_described_and_nothing_else() -> None:
 def test_what_is_named_elsewhere_on_the_page_exists() -> None:
     names = {each.prometheus_name for each in CATALOGUE}
     assert set(re.findall(r"gapless_[a-z_]+", DOC)) <= names
+
+
+def test_the_reasons_of_losses_are_those_of_the_events() -> None:
+    """Each is exported as 0 until it occurs, so none may be forgotten."""
+    events = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
+    lost = events.split("\n### ContinuityLost")[1].split("\n### ")[0].split("\nReasons: ")[1]
+    assert re.findall(r"(?:^|; )`([a-z_]+)`", " ".join(lost.split())) == list(LOSS_REASONS)
 
 
 def test_no_name_is_the_namespace_of_another() -> None:

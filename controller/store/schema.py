@@ -3,14 +3,15 @@
 A *series* is one count of ids: a stream in one epoch of its venue. Where a venue names no epochs and counts from 1
 again, each count is a ``part`` of its own. So (series, sequence id) names a datum for ever, and the unique index over
 it makes writing the same datum twice a no-op. What the venue numbers without meaning it (the rule ``unsequenced``) is
-kept as a ``mark`` instead: two data may carry the same.
+kept as a ``mark`` instead: two data may carry the same. A stream that was unsubscribed has left its series for good,
+with a loss that has no end for its last word; where it is wanted again in the same epoch, another part begins.
 
 The index is the only constraint on ``data``, so that INSERT OR IGNORE can ignore nothing else. (ON CONFLICT would say
 it more plainly, but SQLite then keeps a journal of each statement with several rows, which doubles what they cost.)
 
-Order: the row ids of ``data`` are the order of arrival. Times: ``*_at`` are Unix seconds of the recording machine,
-``timestamp`` is the venue's own text. ``content`` is the event as ``gapless watch --json`` prints it. The view
-``market_data`` has names instead of numbers, for people and other programs.
+Order: the row ids of ``data`` are the order of arrival, but for trades, which come last in their batch. Times:
+``*_at`` are Unix seconds of the recording machine, ``timestamp`` is the venue's own text. ``content`` is the event as
+``gapless watch --json`` prints it. The view ``market_data`` has names instead of numbers, for people and other programs.
 """
 
 import sqlite3

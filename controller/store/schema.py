@@ -11,7 +11,7 @@ it more plainly, but SQLite then keeps a journal of each statement with several 
 
 Order: the row ids of ``data`` are the order of arrival, but for trades, which come last in their batch. Times:
 ``*_at`` are Unix seconds of the recording machine, ``timestamp`` is the venue's own text. ``content`` is the event as
-``gapless watch --json`` prints it. The view ``market_data`` has names instead of numbers, for people and other programs.
+``gapless watch --json`` prints it. The view ``market_data`` has names instead of numbers, for people and programs.
 """
 
 import sqlite3

@@ -130,10 +130,25 @@ def test_a_signal_leaves_the_old_file_and_nothing_else(path: Path, tmp_path: Pat
             assert len(names_in(tmp_path)) == 3
             signal.raise_signal(number)
 
-    with pytest.raises((SystemExit, KeyboardInterrupt)):
-        interrupted()
+    as_usual = signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL
+    before = signal.signal(number, as_usual)  # who runs the tests may have had it ignored
+    try:
+        with pytest.raises((SystemExit, KeyboardInterrupt)):
+            interrupted()
+        assert signal.getsignal(number) is as_usual
+    finally:
+        signal.signal(number, before)
     assert (out.read_text(), names_in(tmp_path)) == ("old", {"feed.db", "out.csv"})
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup
+    try:
+        with ended_by_signals():
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_misspelt_stream_is_found_before_a_header_is_written(path: Path) -> None:

@@ -142,7 +142,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(_begun(path, "mode=ro&immutable=1")) as connection:
             yield connection
         if _face(path) != before:
-            raise StoreTroubleError(f"{path} was written while it was read; read it once more")
+            raise StoreTroubleError(f"{path} was written or removed while it was read; read it once more")
 
 
 def _begun(path: Path, how: str) -> sqlite3.Connection:
@@ -156,6 +156,9 @@ def _begun(path: Path, how: str) -> sqlite3.Connection:
     return connection
 
 
-def _face(path: Path) -> tuple[int, int, int]:
-    found = path.stat()
+def _face(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
     return found.st_ino, found.st_size, found.st_mtime_ns

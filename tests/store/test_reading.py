@@ -72,8 +72,10 @@ def test_where_nothing_can_be_written_a_wal_with_data_says_what_to_do(path: Path
 def test_what_is_written_meanwhile_where_nobody_can_tell_is_noticed(path: Path) -> None:
     write(path, ([datum(1)], at(2)))
     forbid_new_files(path)
-    with pytest.raises(StoreTroubleError, match="was written while it was read"), reading(path):
+    with pytest.raises(StoreTroubleError, match="was written or removed while it was read"), reading(path):
         os.utime(path, (1.0, 1.0))
+    with pytest.raises(StoreTroubleError, match="was written or removed while it was read"), reading(path):
+        path.unlink()
 
 
 def test_a_copy_without_its_wal_is_told_from_something_else(path: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import httpx
 import trio
 from loguru import logger
+from msgspec.structs import replace
 
 from gapless.controller import (
     fetch_loop,
@@ -29,7 +30,7 @@ from gapless.controller.circuit_breaker import Circuit
 from gapless.controller.collector import Collector
 from gapless.controller.config import NetworkConfig
 from gapless.controller.connect_gates import gate_of
-from gapless.controller.cursor import Cursor
+from gapless.controller.cursor import Cursor, StreamCursor
 from gapless.controller.delivery import Batches, Events
 from gapless.controller.errors import ConfigurationError, ReconnectExhaustedError
 from gapless.controller.events import AnyEvent, CircuitWord, NoticeKind, ReconnectGaveUp, StateChanged
@@ -189,8 +190,11 @@ class ConnectionController:
         self._state_clock = StateClock(self.state, trio.current_time())
         self._moved = Signal()
         self._closed = False
+        self._left_out: list[StreamCursor] = []
+        """Of the cursor that this goes on from: streams that were never desired here. They stay where they were."""
         if resume is not None:
             resuming.resume(books, resume)
+            self._left_out = [each for each in resume.streams if books.find(each.channel, each.symbol) is None]
         self._new_generation()
 
     # -- data ---------------------------------------------------------------------------------------------------------
@@ -223,13 +227,15 @@ class ConnectionController:
         What was handed over counts as consumed, the rest does not: ask between two events, or two batches, when all of
         what came before is stored. Orders and balances need none: the next snapshot tells them. With callbacks, what
         one is called with counts as consumed while it runs, so that it can store that and this in one transaction; what
-        came with it and was not called for yet does not count, nor does what a callback raised over.
+        came with it and was not called for yet does not count, nor does what a callback raised over. Streams that the
+        cursor of the beginning names and this controller was never asked for stay in it as they were.
 
         Args:
             unread: what was handed over last and does not count as consumed all the same: the rest of a batch, oldest
                 first.
         """
-        return resuming.cursor_of(self._runtime.books, [*unread, *self._callbacks.unread])
+        cursor = resuming.cursor_of(self._runtime.books, [*unread, *self._callbacks.unread])
+        return replace(cursor, streams=[*cursor.streams, *self._left_out]) if self._left_out else cursor
 
     # -- state --------------------------------------------------------------------------------------------------------
 
@@ -285,7 +291,8 @@ class ConnectionController:
         """Keep these streams whole, too; those that are desired already change nothing.
 
         Takes effect at once where a socket is open, and with each later one. CONNECTED waits for the venue's answer; a
-        refusal is a ``StreamRejected`` event.
+        refusal is a ``StreamRejected`` event. What comes later than the beginning begins anew, also where a cursor was
+        given that names it.
 
         Raises:
             ConfigurationError: a stream that can never work; then none of them is subscribed.
@@ -294,6 +301,7 @@ class ConnectionController:
             self._runtime.exchange.check(stream)
         for stream in streams:
             self._runtime.books.desire(stream, now=trio.current_time())
+        self._left_out = [each for each in self._left_out if Stream(each.channel, each.symbol) not in streams]
 
     def unsubscribe(self, *streams: Stream) -> None:
         """Want these streams no more. Nothing of them is owed from now on; what was missing is ``ContinuityLost``.

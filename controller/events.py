@@ -188,7 +188,11 @@ class ContinuityLost(Event, frozen=True, kw_only=True):
 
 
 class StreamReset(Event, frozen=True, kw_only=True):
-    """The venue restarted: ids of ``new_epoch`` count from 1 and are owed from there."""
+    """The venue restarted: ids of ``new_epoch`` count from 1 and are owed from there.
+
+    The same epoch twice: the ids of the cursor that was resumed are not the venue's. A ``ContinuityLost`` from id 1
+    says what of the new count is not owed.
+    """
 
     channel: str
     symbol: str

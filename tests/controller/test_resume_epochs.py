@@ -20,12 +20,13 @@ from gapless.controller import (
     GapFilled,
     MarketData,
     NetworkConfig,
+    Source,
     State,
     Stream,
     StreamReset,
     open_controller,
 )
-from gapless.controller.cursor import Cursor, StreamCursor
+from gapless.controller.cursor import EPOCHS_MAX, Cursor, Rewind, StreamCursor
 from gapless.controller.exchanges.venues import VENUES
 from gapless.controller.resumed_count import DENIED_S, ResumedCount
 from tests.kit import TICKER, virtual_wall_clock
@@ -257,6 +258,39 @@ async def test_an_app_that_died_on_the_way_back_gets_nothing_twice(autojump_cloc
             after = await read(controller, 20)
     assert is_whole(ids(before + after))
     assert told(after)[1:] == ["reset e-0 e-1", f"lost e-0 1..{ends} epoch_ended"]
+
+
+def datum(number: int, epoch: str | None) -> MarketData:
+    return MarketData(
+        channel="ticker",
+        symbol="BTC/USD",
+        sequence_id=number,
+        epoch=epoch,
+        source=Source.LIVE,
+        timestamp="",
+        price=1.0,
+        bid=None,
+        ask=None,
+        volume_24h=None,
+        received_at=0.0,
+        generation=1,
+    )
+
+
+def test_unread_data_from_before_the_epoch_was_known_is_not_consumed() -> None:
+    rewind = Rewind("e-1", 9, [])
+    for event in (datum(8, "e-1"), datum(7, None), datum(6, None)):
+        rewind.undo(event)
+    assert rewind.position("ticker", "BTC/USD").next_id == 6
+
+
+def test_epochs_that_the_app_has_yet_to_hear_of_are_bounded() -> None:
+    rewind = Rewind("e-200", 2, [])
+    for number in reversed(range(1, 200)):
+        rewind.undo(StreamReset(channel="a", symbol="b", old_epoch=f"e-{number}", new_epoch=f"e-{number + 1}", at=0.0))
+    position = rewind.position("a", "b")
+    assert len(position.ahead) == EPOCHS_MAX
+    assert (position.epoch, position.ahead[0]) == ("e-1", ("e-2", 1))
 
 
 # -- far ids --------------------------------------------------------------------------------------------------------

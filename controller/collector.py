@@ -78,8 +78,9 @@ class Collector:
             entry, page = await self._ask(subscription, query, Source.BACKFILL, Priority.GAP_FILL)
             if entry not in {Entry.ENTERED, Entry.FULL, Entry.NEW_EPOCH}:
                 return False
-            # A page cut off by a full buffer is asked for once more; else a cursor leads on.
-            cursor = page.cursor if page is not None and entry is Entry.ENTERED else cursor
+            if page is not None and entry is Entry.ENTERED and not _goes_beyond(page, query):
+                # Else the page is asked for once more: the buffer was full, or more of it is missing by now.
+                cursor = page.cursor
             after = (list(subscription.ledger.gaps), subscription.ledger.suspect, cursor)
             if before == after and not subscription.by_time:
                 if page is None or page.cursor is None:
@@ -297,3 +298,9 @@ class Collector:
             self._books.stats.invalid_replies += 1
         logger.warning("{}: {}", subscription.stream, error)
         return str(error)
+
+
+def _goes_beyond(page: HistoryPage, query: HistoryQuery) -> bool:
+    """Whether a page that a cursor would lead on from has rows behind what was asked for: they were left there."""
+    last_id = page.rows[-1].sequence_id if page.rows and page.cursor is not None else None
+    return last_id is not None and query.end_seq is not None and last_id > query.end_seq

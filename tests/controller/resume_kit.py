@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Final
 from urllib.parse import urlsplit
@@ -108,9 +108,19 @@ class Place:
 
     def cut(self) -> None:
         """Every socket is reset."""
+        self.network.reset(self.ws_port)
+
+    @property
+    def ws_port(self) -> int:
+        """Where sockets are; REST is there, too, at some venues."""
         port = urlsplit(self.ws_url).port
         assert port is not None
-        self.network.reset(port)
+        return port
+
+    @property
+    def counts(self) -> bool:
+        """Whether an id that a living socket does not show is missing."""
+        return not isinstance(self.simulator.venue, venues.KrakenSpot)
 
     def shown(self, since: int) -> set[int]:
         """The ids that a socket without trouble shows from this one on: they are owed."""
@@ -186,18 +196,3 @@ def assert_exactly_once_or_lost(w: Place, events: Iterable[AnyEvent], *, since: 
     owed = {each for each in w.shown(since) if each <= max(numbers)}
     assert len(owed) > 10, "hardly anything was traded"
     assert sorted(owed - numbers.keys() - told) == []
-
-
-@dataclass
-class Crashes:
-    """What there was to lose, each time; a story that has none of it proves nothing."""
-
-    with_holes: int = 0
-    with_unread: int = 0
-    with_unread_backfill: int = 0
-    before_any_datum: int = 0
-    skipped: int = 0
-    """Data, of those that lay unread, behind ids that the socket leaves out."""
-    holes_most: int = 0
-    cursor_bytes_most: int = 0
-    seen: list[StreamCursor] = field(default_factory=list)

@@ -181,3 +181,17 @@ async def test_an_older_cursor_of_a_pair_without_a_trade_says_that_it_cannot_go_
             after = await read(controller, 20)
         assert lost(after) == [(number, None, "unverifiable")]
         assert ids(after) == later
+
+
+async def test_a_page_that_was_asked_for_before_more_was_missing_is_asked_for_again(autojump_clock: MockClock) -> None:
+    """No crash at all: the first id of an overflow is asked for; with the answer comes the word on all the others."""
+    async with place(kraken()) as w:
+        w.nursery.start_soon(w.trade)
+        async with w.app(buffer_size=30, price_history_limit=7) as controller:
+            events = await read(controller, 5)
+            await trio.sleep(10)
+            events += await read(controller, 60)
+            assert controller.state is State.CONNECTED
+        assert lost(events) == []
+        assert len(found(events)) > 1
+        assert_exactly_once_or_lost(w, events, since=ids(events)[0])

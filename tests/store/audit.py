@@ -20,14 +20,17 @@ class Series:
         rows = connection.execute("SELECT sequence_id FROM data WHERE series = ?", (number,))
         self.ids = [each for (each,) in rows]
         losses = connection.execute(
-            "SELECT start_seq, end_seq FROM continuity WHERE series = ? AND event = 'ContinuityLost'", (number,)
+            "SELECT start_seq, end_seq, reason FROM continuity WHERE series = ? AND event = 'ContinuityLost'", (number,)
         )
         self.lost: set[int] = set()
         self.open_end: int | None = None
-        """From here on everything is lost: the epoch ended."""
-        for start, end in losses:
+        """From here on everything is lost: the epoch ended, or nobody wanted it any more."""
+        self.is_left = False
+        """Whether nobody did: what was wanted again later is another part."""
+        for start, end, reason in losses:
             if end is None:
                 self.open_end = start
+                self.is_left |= reason == "unsubscribed"
             else:
                 self.lost |= set(range(start, end + 1))
         (self.channel, self.symbol, self.epoch, self.from_first) = connection.execute(
@@ -45,6 +48,8 @@ class Series:
             yield f"{self}: an id is there twice"
         if both := ids & self.lost:
             yield f"{self}: recorded and reported lost: {sorted(both)[:5]}"
+        if self.is_left and self.position is not None:
+            yield f"{self}: left for good, and the cursor is in it"
         holes: set[int] = set()
         if self.position is not None:
             end = self.position.next_id or 0

@@ -1,8 +1,6 @@
 """Cancelled in the middle of trouble: what was taken is in the file with its cursor, or not at all, and never twice."""
 
-import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
 from math import inf
 from pathlib import Path
 from typing import TypeVar
@@ -123,15 +121,13 @@ async def test_a_commit_that_could_not_be_told_is_not_taken_for_what_came_after_
 async def test_what_is_written_late_after_all_is_written_once(autojump_clock: MockClock, path: Path) -> None:
     """Neither gaps nor what has no id that counts are kept apart by an index."""
     disk = Disk()
-    async with world(rate_per_s=10) as w:
-        with suppress(sqlite3.Error):
-            async with recorded(w, path, TICKER, ORDERS, worker=disk):
-                await trio.sleep(2)
-                disk.is_mute = True
-                w.exchange.restart()
-                await trio.sleep(3)
-                disk.is_mute = False
-                await trio.sleep(3)
+    async with world(rate_per_s=10) as w, recorded(w, path, TICKER, ORDERS, worker=disk):
+        await trio.sleep(2)
+        disk.is_mute = True
+        w.exchange.restart()
+        await trio.sleep(3)
+        disk.is_mute = False
+        await trio.sleep(3)
     assert_sound(path)
     twice = query(path, "SELECT content, count(*) FROM continuity GROUP BY content HAVING count(*) > 1")
     assert twice == []

@@ -53,6 +53,7 @@ class Interruption:
         self._report(error)
 
     def _report(self, error: BaseException) -> None:
+        # Without the task: Python 3.12 would call the handler in its context, which may be entered already.
         self._loop.call_exception_handler(
-            {"message": "a controller failed, and its block did not raise it", "exception": error, "task": self._task}
+            {"message": "a controller failed, and its block did not raise it", "exception": error}
         )

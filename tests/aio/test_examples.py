@@ -16,7 +16,7 @@ from types import CodeType, FunctionType, ModuleType
 import httpx
 import pytest
 
-from gapless.controller import State
+from gapless.controller import AnyEvent, State
 from tests.aio.kit import PATIENCE_S, run, until, until_no_thread, venue
 
 uvicorn = pytest.importorskip("uvicorn", reason="the extra `fastapi` is not installed")
@@ -153,6 +153,38 @@ def test_the_fastapi_app_streams_one_feed_to_all_browsers(monkeypatch: pytest.Mo
         with served(module.app) as url:
             asyncio.run(asyncio.wait_for(browse(), PATIENCE_S))
             assert len(v.do(lambda: list(v.exchange.handshakes))) == 1
+    until_no_thread()
+
+
+def test_where_the_feed_fails_the_fastapi_app_hangs_up_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uvicorn goes on; nobody must wait for events that never come."""
+    pytest.importorskip("fastapi")
+
+    async def browse() -> None:
+        async with client_of(url) as client:
+            assert len(await told(url, 5)) == 5
+            async with client.stream("GET", "/events") as reply:
+                failing.set()
+                async for _ in reply.aiter_lines():
+                    continue
+            health = await client.get("/health")
+            assert (health.status_code, health.json()["state"]) == (503, "CLOSED")
+            assert (await client.get("/events")).status_code == 503
+            assert not module.browsers
+
+    with venue(rate_per_s=500) as v:
+        monkeypatch.setenv("GAPLESS_WS_URL", v.ws_url)
+        monkeypatch.setenv("GAPLESS_REST_URL", v.rest_url)
+        module, failing = example("fastapi_app"), threading.Event()
+        tell_browsers = module.tell_browsers
+
+        def tell_until_it_fails(event: AnyEvent) -> None:
+            assert not failing.is_set(), "a mistake in the callback"
+            tell_browsers(event)
+
+        monkeypatch.setattr(module, "tell_browsers", tell_until_it_fails)
+        with served(module.app) as url:
+            asyncio.run(asyncio.wait_for(browse(), PATIENCE_S))
     until_no_thread()
 
 

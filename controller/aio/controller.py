@@ -211,7 +211,7 @@ class AsyncioController:
 
     @property
     def rest_budget(self) -> tuple[int, int]:
-        """REST requests sent in the last window, and how many it allows; shared by all feeds of the process."""
+        """REST requests sent in the last window, and how many it allows; shared by all asyncio feeds of the process."""
         return self._crossing.ask(lambda: self._inner.rest_budget)
 
     @property

@@ -1,7 +1,9 @@
 """The examples of the README and of examples/ run, against a simulated exchange."""
 
 import re
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from importlib import util
 from pathlib import Path
 
@@ -9,9 +11,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from gapless.controller import AnyEvent, Cursor, MarketData, State, open_controller
 from gapless.simulator import ExchangeSimulator, SimulatorConfig, serve_exchange
 from gapless.simulator.testkit import World
-from tests.kit import world
+from tests.kit import TICKER, world
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
@@ -75,7 +78,16 @@ def test_the_outage_is_told_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "docs/protocol.md", "docs/testing.md", "docs/metrics.md", "docs/rest.md", "CHANGELOG.md"]
+    "document",
+    [
+        "README.md",
+        "docs/protocol.md",
+        "docs/testing.md",
+        "docs/metrics.md",
+        "docs/rest.md",
+        "docs/resuming.md",
+        "CHANGELOG.md",
+    ],
 )
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text()
@@ -94,3 +106,55 @@ async def test_the_recording_of_the_guide_writes(tmp_path: Path, capsys: pytest.
         with trio.move_on_after(1.5):
             await namespace["main"](at.ws_url, at.rest_url, str(tmp_path / "feed.db"))
     assert " written\n" in capsys.readouterr().out
+
+
+RESUMING = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "resuming.md").read_text(), re.DOTALL)
+
+
+async def test_the_store_of_the_guide_is_whole_over_its_ends(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """It is ended six times, with outages in between, and begun again; the table itself refuses to hold an id twice."""
+    namespace: dict[str, Callable[[str, str, str], Awaitable[None]]] = {}
+    exec(compile(RESUMING[0], "resuming.md", "exec"), namespace)  # noqa: S102  # our own guide
+    path = str(tmp_path / "own.db")
+    async with world(rate_per_s=20) as w:
+        epochs = [w.exchange.epoch]
+        for number in range(6):
+            with trio.move_on_after(7 + number / 3):
+                await namespace["main"](w.ws_url, w.rest_url, path)
+            await trio.sleep(20)
+            if number == 3:
+                w.exchange.restart()
+                epochs.append(w.exchange.epoch)
+    with closing(sqlite3.connect(path)) as store:
+        rows = store.execute("SELECT epoch, id FROM ticks").fetchall()
+        lost = store.execute("SELECT epoch, first, last FROM lost").fetchall()
+        (cursor,) = store.execute("SELECT cursor FROM place").fetchone()
+    old, new = ([number for epoch, number in rows if epoch == each] for each in epochs)
+    assert sorted(old) == list(range(min(old), max(old) + 1))
+    assert lost == [(epochs[0], max(old) + 1, None)]
+    assert sorted(new) == list(range(1, max(new) + 1))
+    assert len(cursor) < 400, "as the guide says of one stream"
+
+
+async def test_the_parts_of_the_guide_belong_to_their_cursors(autojump_clock: MockClock) -> None:
+    namespace: dict[str, Callable[..., Awaitable[None]]] = {}
+    exec(compile(RESUMING[1], "resuming.md", "exec"), namespace)  # noqa: S102  # our own guide
+    stored: list[int] = []
+    sizes: set[int] = set()
+
+    def store(part: list[AnyEvent], cursor: Cursor) -> None:
+        stored.extend(event.sequence_id or 0 for event in part if isinstance(event, MarketData))
+        sizes.add(len(part))
+        assert not stored or cursor.streams[0].next_id == stored[-1] + 1
+
+    async with (
+        world(rate_per_s=0) as w,
+        open_controller(ws_url=w.ws_url, rest_url=w.rest_url, streams=[TICKER]) as controller,
+    ):
+        await controller.wait_for(State.CONNECTED)
+        w.publish(500)
+        await trio.sleep(1)
+        with trio.move_on_after(5):
+            await namespace["store_in_parts"](controller, store, 7)
+    assert stored == list(range(1, 501))
+    assert max(sizes) == 7

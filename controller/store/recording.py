@@ -22,6 +22,7 @@ from typing import Final
 
 import trio
 from loguru import logger
+from msgspec.structs import replace
 
 from gapless.controller.controller import ConnectionController
 from gapless.controller.cursor import Cursor
@@ -128,7 +129,7 @@ class Recording:
         self._known.clear()
         try:
             await self._write(on_stored)
-            position = controller.cursor()
+            position = _position(controller)
             with trio.CancelScope(shield=True):
                 await self._maker(partial(self._database.begin, position))
             while await self._take(batches, controller):
@@ -149,7 +150,7 @@ class Recording:
         if events is None:
             return False
         # Nothing else runs between the taking and the question where that leaves the app.
-        position = controller.cursor()
+        position = _position(controller)
         rules, again = self._news(controller)
         make = partial(self._database.rows, events, position, rules, at=self._wall_clock(), again=again)
         # Cancelled or not: what was taken and is no row would be lost, and with it where it leads to.
@@ -230,3 +231,9 @@ class Recording:
                 self.unwritten,
                 error,
             )
+
+
+def _position(controller: ConnectionController) -> Cursor:
+    """Where the streams are that a controller is asked for. Its cursor names those that rest, too: the file knows."""
+    cursor, wishes = controller.cursor(), controller.wishes
+    return replace(cursor, streams=[each for each in cursor.streams if Stream(each.channel, each.symbol) in wishes])

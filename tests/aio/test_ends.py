@@ -481,3 +481,34 @@ def test_threads_of_the_library_are_daemons_with_a_name() -> None:
 
     with venue() as v:
         run(main)
+
+
+def test_what_came_with_an_event_whose_callback_raised_is_not_consumed() -> None:
+    """Nor is that event; while its callback runs it is, so that both can be stored together."""
+    taken: list[int] = []
+    while_running: list[int | None] = []
+
+    opened: list[aio.AsyncioController] = []
+
+    async def main() -> None:
+        def on_message(event: AnyEvent) -> None:
+            if not isinstance(event, MarketData):
+                return
+            while_running.append(opened[0].cursor().streams[0].next_id)
+            if event.sequence_id == 30:
+                raise DefectError
+            taken.append(event.sequence_id or 0)
+
+        async with aio.open_controller(
+            ws_url=v.ws_url, rest_url=v.rest_url, streams=[TICKER], on_message=on_message
+        ) as controller:
+            opened.append(controller)
+            await until(lambda: v.subscribed() == 1)
+            v.publish(100)
+            await asyncio.sleep(PATIENCE_S)
+
+    with venue() as v, pytest.raises(DefectError):
+        run(main)
+    assert taken == list(range(1, 30))
+    assert while_running == list(range(2, 32))
+    assert opened[0].cursor().streams[0].next_id == 30

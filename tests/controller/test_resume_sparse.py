@@ -1,10 +1,16 @@
 """Resuming a stream whose ids leave some out, on a venue that is asked by time: Kraken's."""
 
+from random import Random
+
+import pytest
 import trio
 from trio.testing import MockClock
 
 from gapless.controller import AnyEvent, MarketData, Source, State
 from gapless.controller.cursor import Cursor, StreamCursor
+from gapless.controller.exchange import SequenceRule
+from gapless.controller.stream_ledger import StreamLedger
+from gapless.controller.verdict import DELIVERED
 from tests.controller.resume_kit import (
     Place,
     assert_exactly_once_or_lost,
@@ -195,3 +201,46 @@ async def test_a_page_that_was_asked_for_before_more_was_missing_is_asked_for_ag
         assert lost(events) == []
         assert len(found(events)) > 1
         assert_exactly_once_or_lost(w, events, since=ids(events)[0])
+
+
+async def test_a_hole_with_nothing_consumed_behind_it_is_asked_for_from_its_own_time_on(
+    autojump_clock: MockClock,
+) -> None:
+    """It is no hole of the cursor then, but all from it on is owed; the first datum that lay unread came after it."""
+    async with place(kraken()) as w:
+        w.nursery.start_soon(w.trade)
+        async with w.app() as controller:
+            events = await read(controller, 5)
+            await holes_open_up(w)
+            cursor = controller.cursor()
+        position = where(cursor)
+        assert (position.holes, position.next_id) == ([], max(ids(events)) + 1)
+        w.rest_fails(False)
+        async with w.app(stored(cursor)) as controller:
+            events += await read(controller, 30)
+        assert_exactly_once_or_lost(w, events, since=ids(events)[0])
+
+
+@pytest.mark.parametrize("rule", [SequenceRule.MONOTONIC, SequenceRule.CHAINED])
+def test_what_an_id_leaves_out_was_never_delivered(rule: SequenceRule) -> None:
+    """So that it may be asked for together with it."""
+    reached = 0
+    for seed in range(50):
+        random, ledger, delivered, newest = Random(seed), StreamLedger(rule=rule), set[int](), 100
+        for _ in range(200):
+            if random.random() < 0.1:
+                ledger.interrupt()
+            if random.random() < 0.3 and ledger.gaps:
+                start, end = random.choice(list(ledger.gaps))
+                number = random.randint(start, end)
+                ledger.pass_over(start, number)
+            else:
+                newest = number = newest + random.randint(1, 5)
+            if ledger.accept(number, prev=number - random.randint(1, 4)) in DELIVERED:
+                run = range(ledger.runs.get(number, number), number)
+                assert not delivered & set(run)
+                reached += len(run)
+                delivered.add(number)
+        for number, start in ledger.runs.items():
+            assert not delivered & set(range(start, number)), "nor later"
+    assert reached > 1_000

@@ -13,10 +13,11 @@ from msgspec.structs import replace
 from gapless.controller.cursor import Cursor, StreamCursor
 from gapless.controller.events import AnyEvent
 from gapless.controller.store import schema
-from gapless.controller.store.errors import StoreFormatError, StoreLostError, StoreTroubleError, explained
+from gapless.controller.store.errors import StoreFormatError, StoreTroubleError, explained
 from gapless.controller.store.lock import only_recorder
 from gapless.controller.store.names import Names, StreamKey
 from gapless.controller.store.rows import DATA_COLUMNS, TRADE_COLUMNS, RowMaker, Rows, Rule, Value
+from gapless.controller.store.same_file import SameFile
 
 Sync: TypeAlias = Literal["normal", "full"]
 """``normal``: a crash of the process loses nothing, a loss of power the last moments; ``full``: neither does, and each
@@ -44,50 +45,6 @@ _DATA: Final = {rows: _insert(DATA_COLUMNS, rows) for rows in _AT_ONCE}
 _TRADES: Final = {rows: _insert(TRADE_COLUMNS, rows) for rows in _AT_ONCE}
 
 
-class _File:
-    """The file behind the name, and whether it still is what was written into.
-
-    Args:
-        path: that no working directory changes.
-        shown: as the user named it.
-    """
-
-    def __init__(self, path: Path, shown: Path, connection: sqlite3.Connection) -> None:
-        self._path = path
-        self._shown = shown
-        self._connection = connection
-        seen = path.stat()
-        self._identity, self._bytes = (seen.st_dev, seen.st_ino), seen.st_size
-
-    def look(self) -> None:
-        """See whether it is there, and whole as far as its size tells.
-
-        Raises:
-            StoreTroubleError: nobody can tell just now.
-            StoreLostError: it is not.
-        """
-        try:
-            seen = self._path.stat()
-        except FileNotFoundError:
-            seen = None
-        except OSError as error:
-            raise StoreTroubleError(f"{self._shown} cannot be looked at: {error.strerror}") from error
-        if seen is None or (seen.st_dev, seen.st_ino) != self._identity:
-            raise StoreLostError(f"{self._shown} was removed or replaced while it was recorded into; record anew")
-        if seen.st_size < self._bytes and seen.st_size < self._bytes_at_least():
-            raise StoreLostError(
-                f"{self._shown} was cut short while it was recorded into, from {self._bytes:,} to {seen.st_size:,} "
-                "bytes: keep a copy, and record into a new file"
-            )
-        self._bytes = seen.st_size
-
-    def _bytes_at_least(self) -> int:
-        """What SQLite knows of: another program's VACUUM makes a file smaller, and is no damage."""
-        (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
-        (page_bytes,) = self._connection.execute("PRAGMA page_size").fetchone()
-        return int(page_bytes) * max(int(pages), 1)
-
-
 class Database:
     """A recording that is open for writing. Made by :func:`opened`.
 
@@ -109,7 +66,7 @@ class Database:
     ) -> None:
         self.host_before = host_before
         self._connection = connection
-        self._file = _File(path, shown, connection)
+        self._file = SameFile(path, shown, connection)
         self._path = shown
         self._maker = RowMaker(_names(connection), stored_cursor(connection), _left(connection))
         self._turn = Lock()

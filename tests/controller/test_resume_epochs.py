@@ -77,7 +77,7 @@ class Market:
                 await socket.data(shown)
             corrupt, self.corrupt = self.corrupt, ()
             await socket.data(*corrupt)
-            await trio.sleep(0.05)
+            await trio.sleep(0.1)
 
     def _rest(self, path: str, query: Query) -> Response:
         return history(lambda: self.issued - self.rest_behind, epoch=self.rest_epoch)(path, query)

@@ -47,9 +47,9 @@ def open_controller(
     """Open a controller and run it until the block is left; then every task, socket and request is gone.
 
     The arguments are those of :func:`gapless.controller.open_controller`, without ``http`` and ``limiter``: all
-    asyncio feeds of the process share one client and one limiter per host. ``exchange``, ``transport``, ``random`` and the clocks are
-    used in the controllers' thread. Callbacks are called in the thread of this event loop; what one raises comes out of
-    the block.
+    asyncio feeds of the process share one client and one limiter per host. ``exchange``, ``transport``, ``random`` and
+    the clocks are used in the controllers' thread. Callbacks are called in the thread of this event loop; what one
+    raises comes out of the block.
 
     Raises:
         ConfigurationError: an argument cannot work.

@@ -39,7 +39,8 @@ def parted(was: StreamCursor, events: Iterable[AnyEvent], at: float) -> list[Con
 
 def abandoned(was: StreamCursor, at: float) -> list[ContinuityLost]:
     """The words on a stream that begins anew elsewhere: it ends where it stood, and what was missing stays missing."""
-    return [*(_lost(was, start, end, at) for start, end in was.holes), *parted(was, (), at)]
+    untold = [(start, end) for start, end, _reason in was.lost]
+    return [*(_lost(was, start, end, at) for start, end in [*was.holes, *untold]), *parted(was, (), at)]
 
 
 def left_out(was: StreamCursor, now: StreamCursor, events: Sequence[AnyEvent], at: float) -> list[ContinuityLost]:

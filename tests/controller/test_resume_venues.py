@@ -152,12 +152,12 @@ async def told(market: str, seeds: range) -> Counter[str]:
 
 @pytest.mark.parametrize("market", MARKETS)
 async def test_what_was_owed_came_once_or_is_reported(market: str, autojump_clock: MockClock) -> None:
-    seen = await told(market, range(4 if market.startswith("kraken") else 2))
+    seen = await told(market, range(2 if market.startswith("kraken") else 1))
     assert seen.keys() >= AT_STAKE[market], "nothing that could have been lost was at stake"
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("market", MARKETS)
 async def test_what_was_owed_came_once_or_is_reported_over_many_seeds(market: str, autojump_clock: MockClock) -> None:
-    seen = await told(market, range(4, 50 if market.startswith("kraken") else 20))
+    seen = await told(market, range(2, 50 if market.startswith("kraken") else 20))
     assert seen.keys() >= AT_STAKE[market], "nothing that could have been lost was at stake"

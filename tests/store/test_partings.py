@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from gapless.controller import AnyEvent, ContinuityLost, StreamCursor
 from gapless.controller.store.partings import UNSUBSCRIBED, abandoned, left_out, parted
@@ -49,6 +50,11 @@ def test_what_begins_elsewhere_leaves_its_holes_open_for_ever() -> None:
         ("e-1", 6, 6),
         ("e-1", 9, None),
     ]
+
+
+def test_what_was_lost_before_the_app_was_told_so_is_told_with_it() -> None:
+    was = replace(stands(43, holes=[(7, 9)]), lost=[(20, 24, "too_many_gaps")])
+    assert ranges(abandoned(was, 7.0)) == [("e-1", 7, 9), ("e-1", 20, 24), ("e-1", 43, None)]
 
 
 @pytest.mark.parametrize(

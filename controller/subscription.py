@@ -108,12 +108,12 @@ class Subscription:
     repeats: dict[RowKey, bool] = field(default_factory=dict)
     """Recent data of a stream known by its times, or of a venue without epochs, oldest first; whether REST alone has
     shown it so far."""
-
-    updates: LiveUpdates = field(default_factory=LiveUpdates)
     newest_at: float = 0.0
     """Unix seconds, by the venue's clock, of the newest of them."""
     newest_rows: list[RowKey] = field(default_factory=list)
     """Those of them that are of that instant."""
+
+    updates: LiveUpdates = field(default_factory=LiveUpdates)
     """Of an account stream: what the socket said."""
 
     # Of this connection generation.
@@ -190,12 +190,12 @@ class Subscription:
     def remember(self, key: RowKey, *, live: bool) -> None:
         """Note a delivered row, so that an exact repeat can be dropped."""
         self.repeats[key] = not live
-        if len(self.repeats) > REPEATS_REMEMBERED:
-            del self.repeats[next(iter(self.repeats))]
         if key[0] > self.newest_at:
             self.newest_at, self.newest_rows = key[0], [key]
         elif key[0] == self.newest_at and len(self.newest_rows) < REPEATS_REMEMBERED:
             self.newest_rows.append(key)
+        if len(self.repeats) > REPEATS_REMEMBERED:
+            del self.repeats[next(iter(self.repeats))]
 
     def came_over_rest(self, row: HistoryRow) -> bool:
         """Whether REST was faster with what the socket shows now; true once for each row of REST."""

@@ -132,7 +132,7 @@ class Desk:
         for each in self.books.subscriptions:
             ledger = each.ledger
             noted += [(name, str_of(getattr(ledger, name))) for name in StreamLedger.__slots__]
-            names = [one.name for one in fields(each) if one.name not in {"token", "ledger", "updates"}]
+            names = [one.name for one in fields(each) if one.name not in {"token", "wish", "ledger", "updates"}]
             noted += [(name, getattr(each, name)) for name in names]
         return noted
 

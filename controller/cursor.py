@@ -155,14 +155,14 @@ class Rewind:
         self._missing = IntervalSet()
         for start, end in missing:
             self._missing.add(start, end)
-        self._is_at_end = False
-        """Whether what comes next was told as the last words on an epoch."""
-        self._owed_from = 1
-        """The first id that is owed of the epoch in hand."""
+        self._is_over = False
+        """Whether it was taken back that the epoch in hand is over."""
+        self._first_word: ContinuityLost | None = None
+        """What was taken back last, where it may be the first word on an epoch: so much of it was told before."""
 
     def undo(self, event: MarketData | ContinuityLost | StreamReset) -> None:
         """Take one event back."""
-        was_at_end, self._is_at_end = self._is_at_end, False
+        first_word, self._first_word = self._first_word, None
         match event:
             case MarketData():
                 # What came before the epoch had a name is of the first that was named.
@@ -170,22 +170,25 @@ class Rewind:
                     # Nothing of what an id leaves out was consumed: it would be a hole of its own to no end.
                     self._missing.add(self._runs.get(event.sequence_id, event.sequence_id), event.sequence_id)
             case StreamReset():
-                self.ahead.insert(0, (event.new_epoch, self._owed_from))
+                # That word still has the old epoch's name; the same on the new one is that of a hole.
+                is_first = first_word is not None and first_word.epoch == event.old_epoch
+                owed_from = (first_word.end_seq or 0) + 1 if first_word is not None and is_first else 1
+                self.ahead.insert(0, (event.new_epoch, owed_from))
                 del self.ahead[EPOCHS_MAX:]
-                self.epoch, self.ended, self._owed_from = event.old_epoch, True, 1
+                self.epoch, self.ended, self._is_over = event.old_epoch, True, False
                 self.next_id, self.left_at = self.left_at, 1
                 self._missing = IntervalSet()
             case ContinuityLost(end_seq=None):
                 # All that was still to come of an epoch that is over: then that is where the app is.
                 self.epoch, self.next_id, self.ended = event.epoch, event.start_seq, False
                 self._missing = IntervalSet()
-                self._is_at_end = True
-            case ContinuityLost(reason="epoch_ended", end_seq=int(end)) if not was_at_end:
-                # The first word on an epoch: so much of it was told before.
-                self._owed_from = end + 1
-            case ContinuityLost(start_seq=start, end_seq=int(end)):
-                self._is_at_end = was_at_end
-                if event.epoch in {None, self.epoch}:
+                self._is_over = True
+            case ContinuityLost(start_seq=start, end_seq=int(end), reason=reason):
+                if reason == "epoch_ended" and start == 1:
+                    self._first_word = event
+                # The holes of an epoch that is over are told when it is; before, there is nothing of that kind.
+                is_hole = reason != "epoch_ended" or self._is_over
+                if is_hole and event.epoch in {None, self.epoch}:
                     self._missing.add(start, end)
             case _:
                 pass

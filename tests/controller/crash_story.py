@@ -41,7 +41,7 @@ from tests.kit import ETHER, TICKER, World, virtual_wall_clock, world
 
 CORRUPT_FROM: Final = 10**9
 """No id of these stories is as high."""
-_LAST_LIFE_S: Final = 240.0
+_LAST_LIFE_S: Final = 600.0
 """Virtual seconds without faults, in which all that is owed has to come."""
 _MODES: Final[Mapping[str, Callable[[Random], Mode]]] = {
     "drop": lambda r: SelectMode(enabled=True, probability=r.choice([0.02, 0.2, 0.5])),

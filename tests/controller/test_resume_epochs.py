@@ -284,6 +284,49 @@ def test_unread_data_from_before_the_epoch_was_known_is_not_consumed() -> None:
     assert rewind.position("ticker", "BTC/USD").next_id == 6
 
 
+def lost(epoch: str, start: int, end: int | None) -> ContinuityLost:
+    return ContinuityLost(
+        channel="ticker", symbol="BTC/USD", epoch=epoch, start_seq=start, end_seq=end, reason="epoch_ended", at=0.0
+    )
+
+
+def reset(old: str, new: str) -> StreamReset:
+    return StreamReset(channel="ticker", symbol="BTC/USD", old_epoch=old, new_epoch=new, at=0.0)
+
+
+def test_holes_of_an_epoch_that_is_over_are_told_among_what_waited_behind_them() -> None:
+    """With ``ordering="sequence"``: the last hole frees data, and then the rest of the epoch is lost."""
+    unread = [
+        datum(4, "e-1"),
+        lost("e-1", 5, 6),
+        lost("e-1", 9, 9),
+        *(datum(number, "e-1") for number in (7, 8, 10)),
+        lost("e-1", 11, None),
+        reset("e-1", "e-2"),
+        lost("e-2", 1, 3),
+        lost("e-2", 4, None),
+        reset("e-2", "e-1"),
+        lost("e-2", 1, 10),
+        lost("e-1", 12, None),
+        reset("e-1", "e-3"),
+    ]
+
+    def position(read: int) -> StreamCursor:
+        rewind = Rewind("e-3", 1, [], left_at=12)
+        for event in reversed(unread[read:]):
+            rewind.undo(event)
+        return rewind.position("ticker", "BTC/USD")
+
+    everything = position(0)
+    assert (everything.epoch, everything.next_id, everything.holes) == ("e-1", 4, [])
+    assert (position(3).next_id, position(3).holes) == (10, [(7, 8)])
+    assert (position(6).epoch, position(6).next_id, position(6).ahead[0]) == ("e-1", 11, ("e-3", 1))
+    assert position(8).ahead == [("e-1", 11), ("e-3", 1)]
+    assert (position(8).epoch, position(8).next_id) == ("e-2", 1)
+    assert (position(9).epoch, position(9).next_id, position(9).ended) == ("e-2", 4, False)
+    assert (position(10).epoch, position(10).ended) == ("e-2", True)
+
+
 def test_epochs_that_the_app_has_yet_to_hear_of_are_bounded() -> None:
     rewind = Rewind("e-200", 2, [])
     for number in reversed(range(1, 200)):

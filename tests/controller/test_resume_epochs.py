@@ -296,7 +296,7 @@ def reset(old: str, new: str) -> StreamReset:
 
 def test_holes_of_an_epoch_that_is_over_are_told_among_what_waited_behind_them() -> None:
     """With ``ordering="sequence"``: the last hole frees data, and then the rest of the epoch is lost."""
-    unread = [
+    unread: list[MarketData | ContinuityLost | StreamReset] = [
         datum(4, "e-1"),
         lost("e-1", 5, 6),
         lost("e-1", 9, 9),

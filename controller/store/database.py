@@ -266,5 +266,7 @@ def stored_cursor(connection: sqlite3.Connection) -> Cursor | None:
     """Where a recording ends."""
     texts: Iterable[tuple[str]] = connection.execute("SELECT position FROM cursors ORDER BY stream")
     streams = [msgspec.json.decode(text, type=StreamCursor) for (text,) in texts]
-    (head,) = connection.execute("SELECT value FROM meta WHERE key = 'cursor'").fetchone() or ('{"streams":[]}',)
-    return replace(Cursor.decode(head), streams=streams) if streams else None
+    heads = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('cursor', 'venue_epoch')"))
+    # A file that was last written before there was a head names the epoch alone.
+    head = Cursor.decode(heads["cursor"]) if "cursor" in heads else Cursor(streams=[], epoch=heads.get("venue_epoch"))
+    return replace(head, streams=streams) if streams else None

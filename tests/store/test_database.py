@@ -9,7 +9,7 @@ import pytest
 
 from gapless.controller import Cursor, StreamCursor
 from gapless.controller.store import StoreFormatError, StoreLostError, StoreTroubleError, load_cursor
-from gapless.controller.store.database import opened
+from gapless.controller.store.database import opened, stored_cursor
 from gapless.controller.store.reading import reading
 from tests.store.events import at, datum, lost, query, reset, trade, write
 
@@ -304,3 +304,15 @@ def test_where_the_run_before_listened(path: Path) -> None:
         with opened(path, sync="normal", venue=None, host=host, started_at=0.0) as database:
             known.append(database.host_before)
     assert known == [None, "a:1", "a:1", "b:2"]
+
+
+def test_a_file_without_the_head_of_its_cursor_still_names_the_epoch() -> None:
+    position = b'{"channel":"ticker","symbol":"BTC/USD","epoch":"e-1","next_id":7,"holes":[],"timestamp":""}'
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE meta (key, value)")
+        connection.execute("CREATE TABLE cursors (stream, series, position)")
+        connection.execute("INSERT INTO meta VALUES ('venue_epoch', 'e-2')")
+        connection.execute("INSERT INTO cursors VALUES (1, 1, ?)", (position.decode(),))
+        cursor = stored_cursor(connection)
+    assert cursor is not None
+    assert (cursor.epoch, cursor.streams[0].epoch, cursor.streams[0].next_id) == ("e-2", "e-1", 7)

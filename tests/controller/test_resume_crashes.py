@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from tests.controller.crash_story import Story
 
 FEW = range(8)
-MANY = range(int(os.environ.get("GAPLESS_CRASH_SEEDS", "100")))
+MANY = range(int(os.environ.get("GAPLESS_CRASH_SEEDS", "200")))
 
 
 def told(seed: int) -> Story:

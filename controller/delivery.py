@@ -115,7 +115,12 @@ class DeliveryBuffer:
     @property
     def hold_room(self) -> int:
         """How many more pieces of data may be held back; none once the buffer has failed."""
-        return self.capacity - len(self._held_back) if self._failure is None else 0
+        return self.capacity - self.held_back if self._failure is None else 0
+
+    @property
+    def held_back(self) -> int:
+        """Pieces of data that wait for what lies before them."""
+        return len(self._held_back)
 
     # -- the producer's side -------------------------------------------------------------------------------------------
 

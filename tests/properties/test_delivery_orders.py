@@ -159,20 +159,16 @@ class Buffer(RuleBasedStateMachine):
     @rule(count=st.integers(1, 3))
     def the_app_takes_some(self, count: int) -> None:
         for _ in range(count):
-            if len(self.buffer) - self.held_back:
+            if len(self.buffer) - self.buffer.held_back:
                 event = taken(self.buffer.take)
                 assert event is not None
                 self.heard(event)
 
     @rule()
     def the_app_takes_all(self) -> None:
-        if len(self.buffer) - self.held_back:
+        if len(self.buffer) - self.buffer.held_back:
             for event in taken(self.buffer.take_all):
                 self.heard(event)
-
-    @property
-    def held_back(self) -> int:
-        return self.capacity - self.buffer.hold_room
 
     def heard(self, event: AnyEvent) -> None:
         match event:
@@ -203,7 +199,9 @@ class Buffer(RuleBasedStateMachine):
             return
         # What a relief of the hold-back frees at once may fill the queue twice over.
         assert self.buffer.room >= (-self.capacity - 1 if self.in_sequence else 0)
-        assert self.held_back <= self.capacity
+        assert self.buffer.held_back <= self.capacity
+        room = (self.buffer.room, self.buffer.hold_room)
+        assert room == (0, 0) if self.ended else room[1] == self.capacity - self.buffer.held_back
         self.reached["overflowed"] += self.buffer.overflowing
 
     def teardown(self) -> None:

@@ -36,6 +36,7 @@ from gapless.controller.priority import Priority
 from gapless.controller.request_window import RequestWindow
 from gapless.controller.runtime import Runtime
 from gapless.controller.silence import Judgement, QuietMarket, Silence
+from gapless.controller.stats import LossReason
 from gapless.controller.stream_ledger import StreamLedger
 from gapless.controller.subscription import Subscription
 from gapless.controller.supervisor import Claim, Lease
@@ -527,7 +528,7 @@ def losses_unreported() -> Iterator[None]:
     """What history has evicted is closed without a word."""
     original = Books.lose
 
-    def lose(self: Books, subscription: Any, ranges: Any, reason: str) -> None:
+    def lose(self: Books, subscription: Any, ranges: Any, reason: LossReason) -> None:
         original(self, subscription, () if reason == "evicted" else ranges, reason)
 
     with _replaced(Books, "lose", lose):
@@ -539,7 +540,7 @@ def loss_of_the_old_epoch_unreported() -> Iterator[None]:
     """A restart is announced, what it cost is not."""
     original = Books.lose
 
-    def lose(self: Books, subscription: Any, ranges: Any, reason: str) -> None:
+    def lose(self: Books, subscription: Any, ranges: Any, reason: LossReason) -> None:
         original(self, subscription, () if reason == "epoch_ended" else ranges, reason)
 
     with _replaced(Books, "lose", lose):

@@ -102,7 +102,6 @@ def _freshness_worst_s(subscriptions: "Sequence[Subscription]", began_at: float,
 
 def _data(runtime: "Runtime", streams: int, freshness_worst_s: float | None) -> DataMetrics:
     stats, delivery = runtime.books.stats, runtime.books.delivery
-    held_back = delivery.capacity - delivery.hold_room
     return DataMetrics(
         live=stats.live,
         backfilled=stats.backfilled,
@@ -116,9 +115,9 @@ def _data(runtime: "Runtime", streams: int, freshness_worst_s: float | None) -> 
         unexpected=stats.unexpected,
         invalid_replies=stats.invalid_replies,
         stale_replies=stats.stale_replies,
-        held=len(delivery) - held_back,
+        held=len(delivery) - delivery.held_back,
         held_max=delivery.capacity,
-        held_back=held_back,
+        held_back=delivery.held_back,
         streams=streams,
         freshness_worst_s=freshness_worst_s,
     )

@@ -9,6 +9,7 @@ from trio.testing import MockClock
 
 from gapless.controller import (
     ContinuityLost,
+    DeliveryOverflowError,
     GapFilled,
     GapFound,
     MarketData,
@@ -171,6 +172,23 @@ async def test_what_a_gap_holds_back_is_told_apart_from_what_waits_for_the_app(a
         assert 100 < data.held_back <= data.held_max == 200
         assert data.held <= data.held_max
         assert data.held + data.held_back == feed.controller.events_held > data.held_max
+
+
+async def test_a_buffer_that_failed_holds_back_nothing(autojump_clock: MockClock) -> None:
+    """It has no room for anything then, which is not to say that it is full."""
+    async with world(rate_per_s=0.0) as w, w.feed(TICKER, consume=False, buffer_size=20, overflow="raise") as feed:
+        await feed.until_state(State.CONNECTED)
+        for _ in range(30):
+            w.exchange.publish(TICKER.channel, TICKER.symbol)
+        await trio.sleep(1.0)
+        full, waiting = feed.controller.metrics().data, feed.controller.events_held
+        with pytest.raises(DeliveryOverflowError):
+            await anext(feed.controller.batches())
+            await anext(feed.controller.batches())
+        data = feed.controller.metrics().data
+    assert (full.held, full.held_back) == (waiting, 0)
+    assert waiting >= full.held_max == 20
+    assert (data.held, data.held_back) == (0, 0)
 
 
 async def test_a_snapshot_does_not_change_afterwards(autojump_clock: MockClock) -> None:

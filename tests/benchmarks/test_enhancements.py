@@ -1,4 +1,4 @@
-"""The figures of docs/rest.md are those of its benchmark."""
+"""The figures of docs/rest.md are those of its benchmark; the long ones in `make long`."""
 
 import re
 from pathlib import Path
@@ -17,6 +17,7 @@ def row(beginning: str) -> list[str]:
     return [cell.strip() for cell in line.split("|")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("adaptive", [False, True])
 async def test_four_streams_alone(adaptive: bool, autojump_clock: MockClock) -> None:
     found = await pace(0, adaptive=adaptive)
@@ -27,6 +28,7 @@ async def test_four_streams_alone(adaptive: bool, autojump_clock: MockClock) -> 
         assert polled.age_s == pytest.approx(float(age_s), abs=0.015)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("lost", "drops"), [("everything, sockets too", 0.0), ("every fifth frame", 0.2)])
 async def test_the_gaps_of_fifty_streams(lost: str, drops: float, autojump_clock: MockClock) -> None:
     filled = await batch(drops=drops)

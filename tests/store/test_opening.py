@@ -13,6 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from gapless.controller.store import StoreLostError, StoreTroubleError, open_recording
+from gapless.controller.store.recording import LAST_WORD_MAX_S
 from gapless.controller.store.worker import InThread
 from tests.kit import virtual_wall_clock, world
 from tests.store.audit import assert_sound
@@ -167,5 +168,6 @@ async def test_a_file_whose_opening_was_cancelled_is_let_go_of(autojump_clock: M
         with trio.move_on_after(3) as scope:
             await open_recording(path, worker=worker).__aenter__()
         assert scope.cancelled_caught
-        assert trio.current_time() - scope.deadline < 0.5
+        # The clock jumps over whatever a real thread waits for: at most what leaving may take.
+        assert trio.current_time() - scope.deadline <= LAST_WORD_MAX_S
     assert_it_is_let_go_of(path)

@@ -11,8 +11,9 @@ starts the books anew, owed from id 1. Without it, "lower than expected is a dup
 ever.
 
 The jump guard. An id far ahead of the cursor is more often a corrupt frame than a real jump. It becomes the *suspect*
-and moves nothing. The next id continues it (then it was real), or REST's ``last_seq`` covers it (real) or does not
-(corrupt). Its own frame is not delivered: if it was real, its id is part of the gap and is fetched like the rest.
+and moves nothing. The next id continues it (then it was real), or the socket goes on where it was (corrupt), or REST's
+``last_seq`` covers it (real) or does not (corrupt). Rows that REST was asked for from below say nothing of it. Its own
+frame is not delivered: if it was real, its id is part of the gap and is fetched like the rest.
 
 Two corrupt ids that continue each other are believed. When the socket then goes on far below them, twice in a row, the
 jump is refuted: the cursor returns, and what the jump had claimed is owed no more. Rows of REST refute nothing, they
@@ -142,9 +143,9 @@ class StreamLedger:
         expected = self.next_id
         if sequence_id == expected:
             self.next_id = sequence_id + 1
-            self.suspect = None
             self._far_jump = None
             self._confirmed = True
+            self._settle_suspect(is_refuted=live)
             if live:
                 self._interrupted = False
             return Verdict.NEXT
@@ -173,7 +174,7 @@ class StreamLedger:
         hole_ends = self._hole_before(sequence_id, prev)
         self._far_jump = self._jump(sequence_id, is_hole=hole_ends >= expected) if live and is_far else None
         self.next_id = sequence_id + 1
-        self.suspect = None
+        self._settle_suspect(is_refuted=live)
         self._interrupted = False
         self._note_run(max(expected, hole_ends + 1), sequence_id)
         if hole_ends < expected:
@@ -223,6 +224,11 @@ class StreamLedger:
         if self.rule is SequenceRule.CHAINED and prev is not None:
             return min(prev, sequence_id - 1)
         return sequence_id - 1 if self._interrupted else -1
+
+    def _settle_suspect(self, *, is_refuted: bool) -> None:
+        """The cursor has moved: what the socket says below the suspect refutes it, what REST was asked for does not."""
+        if self.suspect is not None and (is_refuted or self.next_id is None or self.suspect < self.next_id):
+            self.suspect = None
 
     def _continues_suspect(self, sequence_id: int) -> bool:
         return self.suspect is not None and 0 < sequence_id - self.suspect <= self._reach
@@ -325,7 +331,7 @@ class StreamLedger:
         gap = (self.next_id, highest)
         self._open(*gap)
         self.next_id = highest + 1
-        self.suspect = None
+        self._settle_suspect(is_refuted=not trusted)
         return gap
 
     def is_far(self, sequence_id: int) -> bool:

@@ -151,6 +151,21 @@ class TestJumpGuard:
         assert ledger.resolve_suspect(CORRUPT - 1) is None
         assert (ledger.next_id, ledger.suspect) == (3, None)
 
+    def test_rows_of_rest_below_it_refute_nothing(self) -> None:
+        ledger = ledger_at(3)
+        assert ledger.issued(CORRUPT) is None
+        assert ledger.accept(3, live=False) is Verdict.NEXT
+        assert ledger.accept(5, live=False) is Verdict.JUMPED
+        assert ledger.issued(9, trusted=True) == (6, 9)
+        assert ledger.suspect == CORRUPT, "a page that was asked for from below leads no further than it was asked to"
+        assert ledger.resolve_suspect(CORRUPT) == (10, CORRUPT)
+
+    def test_rows_of_rest_beyond_it_settle_it(self) -> None:
+        ledger = ledger_at(3)
+        ledger.accept(CORRUPT)
+        assert ledger.issued(CORRUPT + 5, trusted=True) == (3, CORRUPT + 5)
+        assert ledger.suspect is None
+
     def test_without_a_suspect_there_is_nothing_to_resolve(self) -> None:
         ledger = ledger_at(3)
         assert ledger.resolve_suspect(CORRUPT) is None
@@ -435,7 +450,9 @@ class LedgerAgainstSets(RuleBasedStateMachine):
             self.reached["mark doubted"] += 1
         else:
             assert gap == self.miss(self.cursor, highest)
-            self.cursor, self.suspect = highest + 1, None
+            self.cursor = highest + 1
+            # REST, which is trusted, is asked from below: how far a page leads does not refute what lies beyond it.
+            self.suspect = self.ahead(self.suspect) if trusted else None
             self.reached["mark believed"] += 1
 
     @rule(highest=st.integers(0, 30))

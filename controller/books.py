@@ -235,7 +235,7 @@ class Books:
         key = subscription.row_key(datum)
         if datum.sequence_id is not None and key[0] > instant(subscription.numbered_at):
             subscription.numbered_at = datum.timestamp
-        subscription.remember(key, live=source is Source.LIVE)
+        subscription.repeats.add(key, live=source is Source.LIVE)
         if key[0] >= instant(subscription.last_timestamp):
             subscription.last_timestamp = datum.timestamp
 

@@ -15,8 +15,9 @@ from msgspec import Meta, Struct
 
 from gapless.controller.events import ContinuityLost, MarketData, StreamReset
 from gapless.controller.instants import instant
+from gapless.controller.repeats import RowKey
 from gapless.controller.stats import LossReason
-from gapless.controller.subscription import RowKey, Subscription
+from gapless.controller.subscription import Subscription
 
 SEEN_MAX: Final = 1_000
 """Rows that are told by their times and remembered in a cursor, as a rule those of the last instant alone; of more, the
@@ -50,9 +51,8 @@ class TimesBack:
         self._subscription = subscription
         self._data: list[MarketData] = []
         """What was taken back of the epoch in hand."""
-        self._later: list[str] = []
-        """The times of what was taken back of later ones."""
-        self._unseen: set[RowKey] = set()
+        self._later: list[MarketData] = []
+        """What was taken back of later ones."""
         self.lost: list[tuple[int, int, LossReason]] = []
         """The newest first, of a stream that leaves ids out: no time tells where they were, so they are reported again
         rather than asked for."""
@@ -64,9 +64,8 @@ class TimesBack:
         match event:
             case MarketData():
                 self._data.append(event)
-                self._unseen.add(subscription.row_key(event))
             case StreamReset() | ContinuityLost(end_seq=None):
-                self._later += (each.timestamp for each in self._data)
+                self._later += self._data
                 self._data.clear()
                 self.lost.clear()
             case ContinuityLost(start_seq=start, end_seq=int(end), reason=reason):
@@ -86,7 +85,7 @@ class TimesBack:
         ]
         if next_id is not None and any(end >= next_id for _start, end in self._gaps()):
             ahead.append(subscription.hole_since)
-        return _oldest([*ahead, *self._later]) or subscription.last_timestamp
+        return _oldest([*ahead, *(each.timestamp for each in self._later)]) or subscription.last_timestamp
 
     def times(self, next_id: int | None, timestamp: str, *, has_holes: bool, began_at: str, lists: bool) -> Times:
         """All the others.
@@ -133,12 +132,11 @@ class TimesBack:
         subscription = self._subscription
         polled, low = instant(timestamp), instant(since or timestamp)
         high = instant(until) if until else float("inf")
-        if not since and polled == subscription.newest_at:
-            # The ordinary case, asked for with every batch: it must not cost a walk over all that is remembered.
-            keys: Iterable[RowKey] = reversed(subscription.newest_rows)
-        else:
-            keys = (key for key in reversed(subscription.repeats) if key[0] >= polled or low <= key[0] <= high)
-        seen = (key for key in keys if key not in self._unseen and _is_plain(key))
+        unseen = {subscription.row_key(each) for each in (*self._later, *self._data)}
+        keys = subscription.repeats.back_to(min(polled, low))
+        seen = (
+            key for key in keys if (key[0] >= polled or low <= key[0] <= high) and key not in unseen and _is_plain(key)
+        )
         return list(islice(seen, SEEN_MAX))[::-1]
 
 

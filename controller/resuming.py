@@ -1,58 +1,96 @@
 """Where the app is, taken from the books, and books that go on from there. Pure."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
 from gapless.controller.books import Books
 from gapless.controller.cursor import Cursor, Rewind, StreamCursor
-from gapless.controller.cursor_times import TimesBack
+from gapless.controller.cursor_times import Times, TimesBack
 from gapless.controller.events import AnyEvent, ContinuityLost, MarketData, StreamReset
 from gapless.controller.resumed_count import ResumedCount
-from gapless.controller.stream import Stream
 from gapless.controller.subscription import Subscription
+
+_NO_TIMES: Final = Times()
+
+
+class Position:
+    """Where the app is in one stream, taken back event by event, the newest first."""
+
+    def __init__(self, books: Books, subscription: Subscription) -> None:
+        ledger = subscription.ledger
+        self._books = books
+        self._subscription = subscription
+        self._rewind = Rewind(
+            books.epoch,
+            ledger.next_id if subscription.sequenced else None,
+            [*ledger.gaps, *ledger.tentative],
+            left_at=subscription.left_at,
+            runs=ledger.runs,
+        )
+        self._times = TimesBack(subscription)
+
+    def undo(self, event: MarketData | ContinuityLost | StreamReset) -> None:
+        """The app was not given this one."""
+        if not self._times.undo(event):
+            self._rewind.undo(event)
+
+    def cursor(self) -> StreamCursor:
+        """Where that leaves it."""
+        books, back, stream = self._books, self._times, self._subscription.stream
+        position = self._rewind.position(stream.channel, stream.symbol, self._subscription.ledger.far_jump)
+        timestamp = back.timestamp(position.next_id)
+        times = back.times(
+            position.next_id,
+            timestamp,
+            has_holes=bool(position.holes),
+            began_at=books.began_at,
+            lists=books.ids_restart and books.epoch is None,
+        )
+        return replace(position, timestamp=timestamp, times=times, lost=back.lost[::-1])
 
 
 def cursor_of(books: Books, unread: Sequence[AnyEvent] = ()) -> Cursor:
     """Where the app is: as far as the books are, less what it was not given, or has yet to read (oldest first)."""
-    streams = [each for each in books.subscriptions if not each.is_account]
-    rewinds = {
-        each.stream: Rewind(
-            books.epoch,
-            each.ledger.next_id if each.sequenced else None,
-            [*each.ledger.gaps, *each.ledger.tentative],
-            left_at=each.left_at,
-            runs=each.ledger.runs,
-        )
-        for each in streams
-    }
-    times = {each.stream: TimesBack(each) for each in streams}
+    streams = {(each.stream.channel, each.stream.symbol): each for each in books.subscriptions if not each.is_account}
+    positions: dict[tuple[str, str], Position] = {}
     for event in reversed([*unread, *books.delivery.held()]):
         if isinstance(event, MarketData | ContinuityLost | StreamReset):
-            rewind = rewinds.get(stream := Stream(event.channel, event.symbol))
-            if rewind is not None and not times[stream].undo(event):
-                rewind.undo(event)
-    positions = [
-        _timed(
-            books,
-            rewinds[each.stream].position(each.stream.channel, each.stream.symbol, each.ledger.far_jump),
-            times[each.stream],
-        )
-        for each in streams
-    ]
-    return Cursor(streams=positions, epoch=books.epoch, past=books.epochs.past, venue=books.venue)
-
-
-def _timed(books: Books, position: StreamCursor, back: TimesBack) -> StreamCursor:
-    timestamp = back.timestamp(position.next_id)
-    times = back.times(
-        position.next_id,
-        timestamp,
-        has_holes=bool(position.holes),
-        began_at=books.began_at,
-        lists=books.ids_restart and books.epoch is None,
+            key = (event.channel, event.symbol)
+            position = positions.get(key)
+            if position is None:
+                if (subscription := streams.get(key)) is None:
+                    continue
+                position = positions[key] = Position(books, subscription)
+            position.undo(event)
+    # A recorder asks with every batch, in the loop of the feed: most of a thousand streams have nothing unread then.
+    return Cursor(
+        streams=[
+            positions[key].cursor() if key in positions else where_the_books_are(books, each)
+            for key, each in streams.items()
+        ],
+        epoch=books.epoch,
+        past=books.epochs.past,
+        venue=books.venue,
     )
-    return replace(position, timestamp=timestamp, times=times, lost=back.lost[::-1])
+
+
+def where_the_books_are(books: Books, subscription: Subscription) -> StreamCursor:
+    """Where the app is that was given all: what :class:`Position` says of it, at a tenth of the cost as a rule."""
+    ledger, lists = subscription.ledger, subscription.by_time or (books.ids_restart and books.epoch is None)
+    if lists or ledger.gaps or ledger.tentative or ledger.far_jump is not None:
+        return Position(books, subscription).cursor()
+    timestamp = subscription.last_timestamp
+    return StreamCursor(
+        channel=subscription.stream.channel,
+        symbol=subscription.stream.symbol,
+        epoch=books.epoch,
+        next_id=ledger.next_id if subscription.sequenced else None,
+        timestamp=timestamp,
+        times=_NO_TIMES if timestamp else Times(begun_at=subscription.begun_at or books.began_at),
+        left_at=subscription.left_at,
+    )
 
 
 def resume(books: Books, cursor: Cursor) -> None:
@@ -71,7 +109,7 @@ def _resume(books: Books, subscription: Subscription, position: StreamCursor) ->
     subscription.begun_at = times.begun_at
     subscription.by_time |= times.by_time
     for key in times.seen:
-        subscription.remember(key, live=True)
+        subscription.repeats.add(key, live=True)
     if position.next_id is None or not subscription.sequenced:
         return
     subscription.owed = True

@@ -8,15 +8,10 @@ from gapless.controller.events import Balance, MarketData, Order
 from gapless.controller.exchange import HistoryPage, HistoryRow, MarketUpdate, SequenceRule
 from gapless.controller.instants import instant
 from gapless.controller.live_updates import LiveUpdates
+from gapless.controller.repeats import Repeats, RowKey
 from gapless.controller.resumed_count import ResumedCount
 from gapless.controller.stream import Stream
 from gapless.controller.stream_ledger import StreamLedger
-
-RowKey = tuple[float, float, float | None, float | None, int | None]
-"""Unix seconds, price, bid, ask; and the id, where it is no more than a mark to tell two rows apart."""
-
-REPEATS_REMEMBERED = 10_000
-"""Rows remembered per stream that is known by its times alone, so that exact repeats can be dropped: ten pages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +100,8 @@ class Subscription:
     """The first id of an overflow's gap that no event has announced yet."""
     skipped_to: int = 0
     """The last id of that gap."""
-    repeats: dict[RowKey, bool] = field(default_factory=dict)
-    """Recent data of a stream known by its times, or of a venue without epochs, oldest first; whether REST alone has
-    shown it so far."""
-    newest_at: float = 0.0
-    """Unix seconds, by the venue's clock, of the newest of them."""
-    newest_rows: list[RowKey] = field(default_factory=list)
-    """Those of them that are of that instant."""
+    repeats: Repeats = field(default_factory=Repeats)
+    """Recent data of a stream known by its times, or of a venue without epochs."""
 
     updates: LiveUpdates = field(default_factory=LiveUpdates)
     """Of an account stream: what the socket said."""
@@ -187,23 +177,9 @@ class Subscription:
         """What makes a row the exact repeat of another; where ids count, those of REST may be missing."""
         return (instant(row.timestamp), row.price, row.bid, row.ask, None if self.sequenced else row.sequence_id)
 
-    def remember(self, key: RowKey, *, live: bool) -> None:
-        """Note a delivered row, so that an exact repeat can be dropped."""
-        self.repeats[key] = not live
-        if key[0] > self.newest_at:
-            self.newest_at, self.newest_rows = key[0], [key]
-        elif key[0] == self.newest_at and len(self.newest_rows) < REPEATS_REMEMBERED:
-            self.newest_rows.append(key)
-        if len(self.repeats) > REPEATS_REMEMBERED:
-            del self.repeats[next(iter(self.repeats))]
-
     def came_over_rest(self, row: HistoryRow) -> bool:
         """Whether REST was faster with what the socket shows now; true once for each row of REST."""
-        key = self.row_key(row)
-        if not self.repeats.get(key):
-            return False
-        self.repeats[key] = False
-        return True
+        return self.repeats.show(self.row_key(row))
 
     def need_not_show(self, timestamp: str) -> None:
         """REST told it before the socket had to: that the socket does not is no sign of its death."""

@@ -52,6 +52,11 @@ class Repeats:
     def __contains__(self, key: RowKey) -> bool:
         return key in self._of_rest
 
+    def __eq__(self, other: object) -> bool:
+        return self._of_rest == other._of_rest if isinstance(other, Repeats) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
     def add(self, key: RowKey, *, live: bool) -> None:
         """Note a delivered row; one that is known keeps its place."""
         is_known = key in self._of_rest

@@ -83,7 +83,8 @@ class Collector:
                 cursor = page.cursor
             after = (list(subscription.ledger.gaps), subscription.ledger.suspect, cursor)
             if before == after and not subscription.by_time:
-                if page is None or page.cursor is None:
+                if page is None or page.cursor is None or query.start_seq is None:
+                    # Without ids it was asked how far the stream is, and that was not said.
                     return False
                 # The page goes on where it began: more rows of one instant than it holds, and no time leads beyond.
                 low, high = next(iter(subscription.ledger.gaps))

@@ -15,7 +15,7 @@ from loguru import logger
 
 from gapless.controller.answer import Answer, Entry, is_stale
 from gapless.controller.books import Books
-from gapless.controller.exchange import HistoryRow
+from gapless.controller.exchange import HistoryQuery, HistoryRow
 from gapless.controller.rows_by_time import enter_rows_by_time
 from gapless.controller.subscription import Subscription
 from gapless.controller.verdict import DELIVERED, Verdict
@@ -30,7 +30,8 @@ def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entr
         return _other_epoch(books, subscription, answer, page.epoch)
     if _denies_the_cursor(books, subscription, answer):
         return Entry.NEW_EPOCH
-    if asked.resets != subscription.resets or is_stale(page.last_seq, asked.highest_issued):
+    newest = _known_last(answer) if _is_newest_row(answer.query) and not page.more else page.last_seq
+    if asked.resets != subscription.resets or is_stale(newest, asked.highest_issued):
         books.stats.stale_replies += 1
         return Entry.STALE
     is_by_time = not subscription.sequenced or (bool(page.rows) and all(row.sequence_id is None for row in page.rows))
@@ -95,10 +96,18 @@ def _denies_the_cursor(books: Books, subscription: Subscription, answer: Answer)
     return first_id is not None
 
 
+def _is_newest_row(query: HistoryQuery) -> bool:
+    """Whether it was asked where the stream stands: the newest row says it, where the page does not."""
+    return query.limit == 1 and query.start_seq is None and query.start is None
+
+
 def _known_last(answer: Answer) -> int | None:
-    """How far the stream is, at least: as the reply says, or, of a page that goes on, as its rows show."""
+    """How far the stream is, at least: as the reply says, or as its rows show.
+
+    That is of a page that goes on, and of the newest row, which is what was asked for.
+    """
     page = answer.page
-    if page.last_seq is not None or not page.more:
+    if page.last_seq is not None or not (page.more or _is_newest_row(answer.query)):
         return page.last_seq
     return max((row.sequence_id for row in page.rows if row.sequence_id is not None), default=None)
 

@@ -28,7 +28,7 @@ from gapless.controller.events import (
 )
 from gapless.controller.messages import SequenceRule
 from gapless.controller.store.names import Names, SeriesRow, StreamKey, StreamRow
-from gapless.controller.store.partings import abandoned, left_out, parted
+from gapless.controller.store.partings import abandoned, parted, spoken_of
 from gapless.controller.store.schema import SOURCES
 
 Value: TypeAlias = int | float | str | None
@@ -94,12 +94,13 @@ class RowMaker:
         """Where streams stood that begin anew, until the file is told."""
         self._wanted: set[StreamKey] | None = None
         """What the present controller was seen to want; None: nobody has said which one it is."""
-        self._met: dict[StreamKey, str | None] = {}
-        """Streams that were met for the first time in this batch, or in an epoch of their own, and in which."""
+        self._met: set[StreamKey] = set()
+        """Streams of which the first data came in this batch, or the first of an epoch or part."""
         self._unsequenced: set[StreamKey] = set()
+        self._contiguous: dict[StreamKey, bool] = {}
         self._new_rules: list[Row] = []
         self._known: dict[tuple[str, str, str | None], int] = {}
-        """Series as they are now; asked for with every datum."""
+        """Series that data came of, as they are now; asked for with every datum."""
         self._made = 0
         self._encoder = msgspec.json.Encoder()
 
@@ -134,6 +135,7 @@ class RowMaker:
         """Say what the ids of streams tell, before their first datum."""
         for channel, symbol, rule in rules:
             self._new_rules.append((rule.value, self._names.stream(channel, symbol)))
+            self._contiguous[channel, symbol] = rule is SequenceRule.CONTIGUOUS
             if rule is SequenceRule.UNSEQUENCED:
                 self._unsequenced.add((channel, symbol))
 
@@ -164,8 +166,8 @@ class RowMaker:
                 channel, symbol, number, epoch, source, *figures = astuple(event)
                 series = known.get((channel, symbol, epoch))
                 if series is None:
-                    series = self._series((channel, symbol), epoch)
-                    self._met.setdefault((channel, symbol), epoch)
+                    series = known[channel, symbol, epoch] = self._series((channel, symbol), epoch)
+                    self._met.add((channel, symbol))
                 ids = (number, None) if (channel, symbol) not in self._unsequenced else (None, number)
                 into = trades if isinstance(event, Trade) else data
                 into += (series, *ids, sources[source], *figures)
@@ -182,11 +184,8 @@ class RowMaker:
             # Nobody says whether its ids go on or count anew; or there is a hole before them that nobody owes.
             self._left.discard(key)
             self._resumed.add(key)
-            number = self._names.begins(*key, epoch, from_first=False)
-        else:
-            number = self._names.series(*key, epoch)
-        self._known[*key, epoch] = number
-        return number
+            return self._names.begins(*key, epoch, from_first=False)
+        return self._names.series(*key, epoch)
 
     def _leave(self, key: StreamKey) -> None:
         """What comes of a stream from now on does not follow what came before."""
@@ -219,6 +218,7 @@ class RowMaker:
                 # Where the epoch has a name that says it all.
                 if event.new_epoch is None or not self._names.has_series(*key, event.new_epoch):
                     self._names.begins(*key, event.new_epoch, from_first=True)
+                    self._known.pop((*key, event.new_epoch), None)
                 series = self._series(key, event.new_epoch)
                 rows.continuity.append((name, self._names.stream(*key), series, None, None, None, event.at, content))
             case StreamRejected() | SnapshotMissed():
@@ -240,38 +240,54 @@ class RowMaker:
         self, events: Sequence[AnyEvent], position: Cursor, rows: Rows, at: float, again: Collection[StreamKey]
     ) -> None:
         """Only what has moved is written: a feed may have a thousand streams, most of them quiet."""
-        seen: set[StreamKey] = set()
-        for each in position.streams:
-            key = each.channel, each.symbol
-            seen.add(key)
+        streams = {(each.channel, each.symbol): each for each in position.streams}
+        # Some may have come and gone since the batch before.
+        gone = ((self._wanted or set()) | self._met) - streams.keys()
+        unsure = {key for key, each in streams.items() if self._may_have_parted(key, each, again)}
+        spoken = spoken_of(events, gone | unsure)
+        for key, each in streams.items():
             was = self._positions.get(key)
-            if was == each:
+            is_left = key in unsure and self._settle(key, each, spoken.get(key, ()), rows, at)
+            if was == each and not is_left:
                 continue
-            if was is not None and key in again and key not in self._unsequenced:
-                self._tell(left_out(was, each, events, at), rows)
-                if each.next_id is None:
-                    self._leave(key)
             self._positions[key] = each
             # Without a single datum there is no series yet; it would be an empty one.
-            series = self._series(key, each.epoch) if each.next_id is not None else None
+            series = self._series(key, each.epoch) if each.next_id is not None and not is_left else None
             rows.cursors.append((self._names.stream(*key), series, self._encoder.encode(each).decode()))
-        # Some may have come and gone since the batch before.
-        for key in ((self._wanted or set()) | self._met.keys()) - seen:
-            self._part(key, events, rows, at)
+        for key in gone:
+            # The controller wants it no more.
+            rows.over.append(self._names.stream(*key))
+            self._settle(key, None, spoken.get(key, ()), rows, at)
+            self._positions.pop(key, None)
         self._met.clear()
-        self._wanted = seen
+        self._wanted = set(streams)
         self._head = replace(position, streams=[])
         rows.head = self._encoder.encode(self._head).decode()
 
-    def _part(self, key: StreamKey, events: Sequence[AnyEvent], rows: Rows, at: float) -> None:
-        """The controller wants a stream no more."""
-        rows.over.append(self._names.stream(*key))
-        was = self._positions.pop(key, None)
-        if was is None:
-            was = StreamCursor(channel=key[0], symbol=key[1], epoch=self._met.get(key))
-        if key not in self._unsequenced and (words := parted(was, events, at)):
-            self._tell(words, rows)
+    def _may_have_parted(self, key: StreamKey, now: StreamCursor, again: Collection[StreamKey]) -> bool:
+        """Whether a wish for a stream may have ended in this batch, and another begun."""
+        was = self._positions.get(key)
+        if not self._contiguous.get(key, True):
+            return was is not None and key in again
+        if was is None or key in again:
+            return True
+        # Nobody has seen where it began, so that one wish for it looks as several do.
+        return was.next_id is None and (now.next_id is not None or key in self._met)
+
+    def _settle(
+        self, key: StreamKey, now: StreamCursor | None, events: Sequence[AnyEvent], rows: Rows, at: float
+    ) -> bool:
+        """Tell what nobody else says of a stream that parted; whether it begins a part when it comes next."""
+        if key in self._unsequenced:
+            return False
+        was, is_contiguous = self._positions.get(key), self._contiguous.get(key, True)
+        stays = now if is_contiguous else None
+        self._tell(parted(key, was, stays, events, at, is_contiguous=is_contiguous), rows)
+        is_known = bool(events) or (was is not None and was.next_id is not None)
+        is_left = stays is None or (stays.next_id is None and is_known)
+        if is_left:
             self._leave(key)
+        return is_left
 
 
 def _reason(event: StateChanged | ReconnectGaveUp | VenueNotice | CircuitChanged) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gapless.controller import Cursor, StreamCursor
+from gapless.controller.messages import SequenceRule
 from gapless.controller.store import StoreFormatError, StoreLostError, StoreTroubleError, load_cursor
 from gapless.controller.store.database import opened, stored_cursor
 from gapless.controller.store.reading import reading
@@ -316,3 +317,29 @@ def test_a_file_without_the_head_of_its_cursor_still_names_the_epoch() -> None:
         cursor = stored_cursor(connection)
     assert cursor is not None
     assert (cursor.epoch, cursor.streams[0].epoch, cursor.streams[0].next_id) == ("e-2", "e-1", 7)
+
+
+@pytest.mark.parametrize("rule", ["monotonic", "chained"])
+def test_ids_that_leave_some_out_are_not_called_lost_where_a_stream_was_wanted_again(path: Path, rule: str) -> None:
+    """It ends with the batch in which nobody can tell the one wish from the other, and goes on in another part."""
+    rules = [("ticker", "A", SequenceRule(rule))]
+    with opened(path, sync="normal", venue=None, started_at=0.0) as database:
+        database.write(database.rows([datum(10), datum(17)], at(18), rules), 0.0)
+        both = [datum(number) for number in range(30, 3000, 7)]
+        database.write(database.rows(both, at(2999), again=[("ticker", "A")]), 0.0)
+    with opened(path, sync="normal", venue=None, started_at=0.0) as database:
+        database.begin(at(2999))
+        database.write(database.rows([datum(3004)], at(3005), rules), 0.0)
+        database.write(database.rows([datum(3011)], at(3012)), 0.0)
+    assert query(path, "SELECT series, start_seq, end_seq, reason FROM continuity") == [(1, 2999, None, "unsubscribed")]
+    assert query(path, "SELECT part, count(*) FROM data JOIN series ON series.id = series GROUP BY part") == [
+        (1, 427),
+        (2, 2),
+    ]
+
+
+def test_data_without_ids_stays_in_one_series(path: Path) -> None:
+    with opened(path, sync="normal", venue=None, started_at=0.0) as database:
+        for events in ([], [datum(None)], [datum(None)], [datum(None)]):
+            database.write(database.rows(events, at(None)), 0.0)
+    assert query(path, "SELECT count(*), count(DISTINCT series) FROM data") == [(3, 1)]

@@ -206,6 +206,76 @@ async def test_a_stream_that_comes_and_goes_while_nothing_can_be_written(autojum
     assert series.open_end == max(series.ids) + 1
 
 
+@pytest.mark.parametrize("stays", [True, False])
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_several_wishes_for_a_stream_while_nothing_can_be_written(
+    autojump_clock: MockClock, path: Path, *, is_new: bool, stays: bool
+) -> None:
+    """What lies between them is told, whether or not the file knew where the stream was."""
+    async with world(rate_per_s=10) as w:
+        async with recorded(w, path, *([ETHER] if is_new else [TICKER, ETHER])) as (_recording, controller):
+            await trio.sleep(3)
+            with locked(path):
+                for _ in range(3):
+                    controller.subscribe(TICKER)
+                    await trio.sleep(2)
+                    controller.unsubscribe(TICKER)
+                    await trio.sleep(2)
+                if stays:
+                    controller.subscribe(TICKER)
+                    await trio.sleep(2)
+            await trio.sleep(3)
+            controller.subscribe(TICKER)
+            await trio.sleep(3)
+        async with recorded(w, path, TICKER, ETHER):
+            await trio.sleep(3)
+    parts = of(path)
+    assert len(parts) == (1 if stays else 2)
+    assert len(parts[0].lost) > 2 * 15
+    assert len(of(path, ETHER)) == 1
+
+
+async def test_wishes_before_and_after_a_restart_while_nothing_can_be_written(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    async with world(rate_per_s=10) as w, recorded(w, path, TICKER, ETHER) as (_recording, controller):
+        await trio.sleep(3)
+        with locked(path):
+            await trio.sleep(1)
+            controller.unsubscribe(TICKER)
+            w.exchange.restart()
+            await trio.sleep(5)
+            for _ in range(2):
+                controller.subscribe(TICKER)
+                await trio.sleep(2)
+                controller.unsubscribe(TICKER)
+                await trio.sleep(2)
+            controller.subscribe(TICKER)
+            await trio.sleep(2)
+        await trio.sleep(3)
+    left, back = of(path)
+    assert left.open_end == max(left.ids) + 1
+    assert len(back.lost) > 15
+
+
+async def test_a_stream_that_waited_for_its_first_datum_and_was_given_up_with_it(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    async with world(rate_per_s=10) as w, recorded(w, path, ETHER) as (_recording, controller):
+        await trio.sleep(3)
+        w.exchange.restart()
+        controller.subscribe(TICKER)
+        await trio.sleep(0.2)
+        with locked(path):
+            await trio.sleep(5)
+            controller.unsubscribe(TICKER)
+            await trio.sleep(2)
+        await trio.sleep(1)
+        controller.subscribe(TICKER)
+        await trio.sleep(3)
+    assert_a_part_each(of(path))
+
+
 async def test_a_resting_stream_that_is_subscribed_later_begins_a_part(autojump_clock: MockClock, path: Path) -> None:
     """A controller goes on with the streams that it was opened with alone."""
     async with world(rate_per_s=10) as w:

@@ -74,7 +74,12 @@ class Books:
         self._exchange = exchange
         self.ids_restart: Final = exchange.ids_restart
         self._reconciles = config.reconciliation_enabled
-        self._tracker = SequenceTracker(jump_max=config.sequence_jump_max, intervals_max=config.open_intervals_max)
+        self._tracker = SequenceTracker(
+            jump_max=config.sequence_jump_max,
+            intervals_max=config.open_intervals_max,
+            # What waits for the app, and as much in the batch that it has in hand, or held back.
+            runs_max=2 * config.buffer_size,
+        )
         self._by_key = {(stream.channel, stream.symbol): self._opened(stream) for stream in streams}
         self.sparse: Final = {each for each in self._by_key.values() if self._is_sparse(each)}
         """Those whose ids do not tell what a frame held that could not be read, and that REST can tell."""

@@ -5,7 +5,7 @@ buffer, and what is held back behind a gap, counts as missing.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -16,6 +16,7 @@ from gapless.controller.errors import ConfigurationError
 from gapless.controller.events import ContinuityLost, MarketData, StreamReset
 from gapless.controller.far_jump import FarJump
 from gapless.controller.intervals import IntervalSet
+from gapless.controller.runs import Runs
 from gapless.controller.stats import LossReason
 
 _ID_MAX: Final = 2**63 - 1
@@ -144,14 +145,14 @@ class Rewind:
         missing: Iterable[tuple[int, int]],
         *,
         left_at: int = 1,
-        runs: Mapping[int, int] | None = None,
+        runs: Runs | None = None,
     ) -> None:
         self.epoch = epoch
         self.next_id = next_id
         self.left_at = left_at
         self.ended = False
         self.ahead: list[tuple[str | None, int]] = []
-        self._runs = runs or {}
+        self._runs = runs
         self._missing = IntervalSet()
         for start, end in missing:
             self._missing.add(start, end)
@@ -168,7 +169,8 @@ class Rewind:
                 # What came before the epoch had a name is of the first that was named.
                 if event.sequence_id is not None and event.epoch in {None, self.epoch}:
                     # Nothing of what an id leaves out was consumed: it would be a hole of its own to no end.
-                    self._missing.add(self._runs.get(event.sequence_id, event.sequence_id), event.sequence_id)
+                    first = event.sequence_id if self._runs is None else self._runs.first(event.sequence_id)
+                    self._missing.add(first, event.sequence_id)
             case StreamReset():
                 # That word still has the old epoch's name; the same on the new one is that of a hole.
                 is_first = first_word is not None and first_word.epoch == event.old_epoch

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gapless.controller.exchange import SequenceRule
+from gapless.controller.runs import RUNS_MAX, RunsOfAll
 from gapless.controller.stream_ledger import INTERVALS_MAX, JUMP_MAX, StreamLedger
 from gapless.controller.verdict import DELIVERED, Verdict
 
@@ -27,16 +28,21 @@ class SequenceTracker:
     (None, Gap(channel='ticker', symbol='BTC/USD', start_seq=3, end_seq=4))
     """
 
-    def __init__(self, *, jump_max: int = JUMP_MAX, intervals_max: int = INTERVALS_MAX) -> None:
+    def __init__(
+        self, *, jump_max: int = JUMP_MAX, intervals_max: int = INTERVALS_MAX, runs_max: int = RUNS_MAX
+    ) -> None:
         self._jump_max = jump_max
         self._intervals_max = intervals_max
+        self._runs = RunsOfAll(runs_max)
         self._ledgers: dict[tuple[str, str], StreamLedger] = {}
 
     def ledger(self, channel: str, symbol: str, rule: SequenceRule = SequenceRule.CONTIGUOUS) -> StreamLedger:
         """The books of one stream, opened on first use."""
         key = (channel, symbol)
         if key not in self._ledgers:
-            self._ledgers[key] = StreamLedger(jump_max=self._jump_max, intervals_max=self._intervals_max, rule=rule)
+            self._ledgers[key] = StreamLedger(
+                jump_max=self._jump_max, intervals_max=self._intervals_max, rule=rule, runs=self._runs
+            )
         return self._ledgers[key]
 
     def forget(self, channel: str, symbol: str) -> None:

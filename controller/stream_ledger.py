@@ -34,11 +34,13 @@ the room for intervals, so that REST has time for the rest before the oldest are
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from gapless.controller.exchange import SequenceRule
 from gapless.controller.far_jump import FarJump
 from gapless.controller.intervals import IntervalSet
 from gapless.controller.reorder_window import ReorderWindow
+from gapless.controller.runs import Runs, RunsOfAll
 from gapless.controller.verdict import Verdict
 
 JUMP_MAX = 100_000
@@ -48,9 +50,6 @@ request."""
 INTERVALS_MAX = 1_000
 """Open gaps per stream, tentative ones included. A random drop of every second message reaches it in 2,000 messages;
 more is not a gap but a ruin."""
-
-_RUNS_REMEMBERED = 10_000
-"""Ids of a sparse stream of which is known what they came right after: those of a buffer, and a megabyte."""
 
 
 class StreamLedger:
@@ -86,6 +85,7 @@ class StreamLedger:
         jump_max: int = JUMP_MAX,
         intervals_max: int = INTERVALS_MAX,
         rule: SequenceRule = SequenceRule.CONTIGUOUS,
+        runs: RunsOfAll | None = None,
     ) -> None:
         self.rule = rule
         self._interrupted = False
@@ -103,9 +103,8 @@ class StreamLedger:
         self._low: int | None = None
         self._resumed = 0
         """Gaps that an earlier controller left open, and that need not fit the bound."""
-        self.runs: dict[int, int] = {}
-        """Of a sparse stream: delivered ids, and for each the first of those right before it that do not exist, or that
-        nobody asks for."""
+        self.runs: Final = Runs(RunsOfAll() if runs is None else runs)
+        """Of a sparse stream: what was delivered of late, and what it came right after."""
         self.next_id: int | None = None
         """The cursor: the lowest id not yet seen; None while nothing is known of the stream."""
         self.gaps = IntervalSet()
@@ -275,9 +274,7 @@ class StreamLedger:
 
     def _note_run(self, start: int, sequence_id: int) -> None:
         if self.is_sparse and start < sequence_id:
-            self.runs[sequence_id] = start
-            if len(self.runs) > _RUNS_REMEMBERED:
-                del self.runs[next(iter(self.runs))]
+            self.runs.note(sequence_id, first=start)
 
     def vouch(self, last_seq: int) -> None:
         """REST has issued ids up to ``last_seq``: a jump that reaches no further was real, and is refuted no more."""

@@ -1,6 +1,8 @@
 """Resuming a stream whose ids leave some out, on a venue that is asked by time: Kraken's."""
 
+import time
 from random import Random
+from statistics import median
 
 import pytest
 import trio
@@ -9,6 +11,8 @@ from trio.testing import MockClock
 from gapless.controller import AnyEvent, MarketData, Source, State
 from gapless.controller.cursor import Cursor, StreamCursor
 from gapless.controller.exchange import SequenceRule
+from gapless.controller.runs import Runs, RunsOfAll
+from gapless.controller.sequence_tracker import SequenceTracker
 from gapless.controller.stream_ledger import StreamLedger
 from gapless.controller.verdict import DELIVERED
 from tests.controller.resume_kit import (
@@ -237,10 +241,44 @@ def test_what_an_id_leaves_out_was_never_delivered(rule: SequenceRule) -> None:
             else:
                 newest = number = newest + random.randint(1, 5)
             if ledger.accept(number, prev=number - random.randint(1, 4)) in DELIVERED:
-                run = range(ledger.runs.get(number, number), number)
+                run = range(ledger.runs.first(number), number)
                 assert not delivered & set(run)
                 reached += len(run)
                 delivered.add(number)
-        for number, start in ledger.runs.items():
+        for number, start in ledger.runs:
             assert not delivered & set(range(start, number)), "nor later"
     assert reached > 1_000
+
+
+def test_a_buffer_full_of_runs_is_remembered_of_all_streams_together() -> None:
+    shared = RunsOfAll(runs_max=100)
+    streams = [Runs(shared) for _ in range(7)]
+    noted = [(random.choice(streams), number) for random in [Random(1)] for number in range(10, 10_000, 3)]
+    for count, (runs, number) in enumerate(noted, 1):
+        runs.note(number, first=number - 2)
+        assert sum(len(list(each)) for each in streams) == min(count, 100 + count % 100)
+        assert all(each.first(latest) == latest - 2 for each, latest in noted[max(0, count - 100) : count])
+    assert [runs.first(number) for runs, number in noted[:1_000]] == [number for _runs, number in noted[:1_000]]
+    assert all(streams[0].first(number) == number for runs, number in noted[-100:] if runs is not streams[0])
+    streams[0].clear()
+    assert list(streams[0]) == []
+    assert list(streams[1])
+
+
+def test_an_id_costs_no_more_when_many_came_before_it() -> None:
+    ledger, took = StreamLedger(rule=SequenceRule.MONOTONIC), []
+    for block in range(30):
+        began_at = time.process_time()
+        for number in range(2_000):
+            ledger.accept((block * 2_000 + number) * 3)
+        took.append(time.process_time() - began_at)
+    assert median(took[10:]) < 2 * median(took[:5])
+
+
+def test_runs_of_a_thousand_streams_share_one_bound() -> None:
+    tracker = SequenceTracker(runs_max=100)
+    ledgers = [tracker.ledger("trade", f"S{number}", SequenceRule.MONOTONIC) for number in range(1_000)]
+    for number in range(1, 30, 3):
+        for ledger in ledgers:
+            ledger.accept(number)
+    assert sum(len(list(each.runs)) for each in ledgers) <= 200

@@ -80,8 +80,9 @@ class Database:
         """Where the file ends when all rows that were made are written: what to resume from; None: it holds nothing."""
         return self._maker.cursor
 
-    def begin(self, position: Cursor) -> None:
-        """What comes now is of another controller, which stands there."""
+    def begin(self, position: Cursor, rules: Sequence[Rule] = ()) -> None:
+        """What comes now is of another controller, which stands there; ``rules`` of the streams that it wants."""
+        self._maker.learn(rules)
         self._maker.begin(position)
 
     def rows(

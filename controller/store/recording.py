@@ -130,8 +130,10 @@ class Recording:
         try:
             await self._write(on_stored)
             position = _position(controller)
+            # Of the wishes of now: one may be over before the first batch.
+            rules, _again = self._news(controller)
             with trio.CancelScope(shield=True):
-                await self._maker(partial(self._database.begin, position))
+                await self._maker(partial(self._database.begin, position, rules))
             while await self._take(batches, controller):
                 due = trio.current_time() + INTERVAL_S
                 await self._write(on_stored)

@@ -1,7 +1,10 @@
 """One controller after another in one recording, and streams that come back: nothing lies between without a word."""
 
+from collections.abc import Callable
 from itertools import pairwise
+from math import inf
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import trio
@@ -12,6 +15,8 @@ from gapless.controller.store import load_cursor, open_recording
 from tests.kit import ETHER, TICKER, virtual_wall_clock, world
 from tests.store.audit import Series, assert_sound
 from tests.store.kit import fed, in_place, locked, recorded
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -31,6 +36,12 @@ def assert_a_part_each(parts: list[Series], *, count: int = 2) -> None:
     for each, later in pairwise(parts):
         assert each.open_end == max(each.ids) + 1 < min(later.ids)
     assert parts[-1].position is not None
+
+
+async def slow(work: Callable[[], T], /, *, deadline: float = inf) -> T:
+    """A worker for whom everything takes longer than a wish lasts."""
+    await trio.sleep(4)
+    return await in_place(work, deadline=deadline)
 
 
 # -- controllers -------------------------------------------------------------------------------------------------------
@@ -258,22 +269,21 @@ async def test_wishes_before_and_after_a_restart_while_nothing_can_be_written(
     assert len(back.lost) > 15
 
 
-async def test_a_stream_that_waited_for_its_first_datum_and_was_given_up_with_it(
+async def test_a_stream_that_is_wanted_anew_before_the_first_batch_of_a_run(
     autojump_clock: MockClock, path: Path
 ) -> None:
-    async with world(rate_per_s=10) as w, recorded(w, path, ETHER) as (_recording, controller):
+    async with world(rate_per_s=10) as w:
+        async with recorded(w, path):
+            await trio.sleep(3)
         await trio.sleep(3)
-        w.exchange.restart()
-        controller.subscribe(TICKER)
-        await trio.sleep(0.2)
-        with locked(path):
-            await trio.sleep(5)
+        async with recorded(w, path, worker=slow) as (_recording, controller):
+            await trio.sleep(1)
             controller.unsubscribe(TICKER)
             await trio.sleep(2)
-        await trio.sleep(1)
-        controller.subscribe(TICKER)
-        await trio.sleep(3)
-    assert_a_part_each(of(path))
+            controller.subscribe(TICKER)
+            await trio.sleep(20)
+    (series,) = of(path)
+    assert len(series.lost) > 15
 
 
 async def test_a_resting_stream_that_is_subscribed_later_begins_a_part(autojump_clock: MockClock, path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 class IntervalSet:
     """Missing sequence ids of one stream, in ascending order.
 
-    Operations cost O(log n) to find a place and O(n) to shift the lists behind it, with n at most a thousand.
+    Operations cost O(log n) to find a place and O(n) to shift the lists behind it, with n at most a thousand as a rule.
 
     >>> missing = IntervalSet()
     >>> missing.add(4, 9)

@@ -9,6 +9,7 @@ from gapless.controller.books import Books
 from gapless.controller.cursor import Cursor, Rewind, StreamCursor
 from gapless.controller.cursor_times import Times, TimesBack
 from gapless.controller.events import AnyEvent, ContinuityLost, MarketData, StreamReset
+from gapless.controller.joined_holes import joined, share
 from gapless.controller.resumed_count import ResumedCount
 from gapless.controller.subscription import Subscription
 
@@ -97,13 +98,14 @@ def resume(books: Books, cursor: Cursor) -> None:
     """Go on where the app left off, in the streams that are desired; before anything else is entered."""
     named = [epoch for each in cursor.streams for epoch in (each.epoch, *(ahead for ahead, _first in each.ahead))]
     books.epochs.resume(cursor.epoch or next(filter(None, named), None), cursor.past, filter(None, named))
-    for position in cursor.streams:
-        subscription = books.find(position.channel, position.symbol)
-        if subscription is not None and not subscription.is_account:
-            _resume(books, subscription, position)
+    found = [(books.find(each.channel, each.symbol), each) for each in cursor.streams]
+    resumed = [(subscription, each) for subscription, each in found if subscription and not subscription.is_account]
+    holes_max = share(len(each.holes) for _subscription, each in resumed)
+    for subscription, position in resumed:
+        _resume(books, subscription, position, holes_max)
 
 
-def _resume(books: Books, subscription: Subscription, position: StreamCursor) -> None:
+def _resume(books: Books, subscription: Subscription, position: StreamCursor, holes_max: int) -> None:
     times = position.times
     subscription.last_timestamp = subscription.numbered_at = position.timestamp
     subscription.begun_at = times.begun_at
@@ -115,7 +117,10 @@ def _resume(books: Books, subscription: Subscription, position: StreamCursor) ->
     subscription.owed = True
     subscription.left_at = position.left_at
     subscription.ledger.resume(
-        position.next_id, position.holes, jumped_from=position.jumped_from, jumped_over=position.jumped_over
+        position.next_id,
+        joined(position.holes, holes_max),
+        jumped_from=position.jumped_from,
+        jumped_over=position.jumped_over,
     )
     _tell_losses(books, subscription, position)
     subscription.hole_since = times.holes_since

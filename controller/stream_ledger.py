@@ -51,6 +51,10 @@ INTERVALS_MAX = 1_000
 """Open gaps per stream, tentative ones included. A random drop of every second message reaches it in 2,000 messages;
 more is not a gap but a ruin."""
 
+RESUMED_MAX = 10_000
+"""Open gaps per stream that earlier controllers left, and that need not fit :data:`INTERVALS_MAX`: as many as a full
+buffer can leave. Without an end to it each crash would add what one controller may have open."""
+
 
 class StreamLedger:
     """The books of one stream in one epoch.
@@ -102,7 +106,7 @@ class StreamLedger:
         self._confirmed = False
         self._low: int | None = None
         self._resumed = 0
-        """Gaps that an earlier controller left open, and that need not fit the bound."""
+        """Gaps that earlier controllers left open, and that need not fit the bound; see :data:`RESUMED_MAX`."""
         self.runs: Final = Runs(RunsOfAll() if runs is None else runs)
         """Of a sparse stream: what was delivered of late, and what it came right after."""
         self.next_id: int | None = None
@@ -309,7 +313,7 @@ class StreamLedger:
         self._confirmed = True
         for start, end in holes:
             self._open(start, end)
-        self._resumed = len(self.gaps)
+        self._resumed = min(len(self.gaps), RESUMED_MAX)
         if jumped_from is not None:
             self._far_jump = FarJump(jumped_from, next_id - 1, reach=self._reach, is_hole=jumped_over)
 

@@ -62,9 +62,8 @@ class Database:
         *,
         shown: Path,
         started_at: float,
-        host_before: str | None = None,
+        host: str | None = None,
     ) -> None:
-        self.host_before = host_before
         self._connection = connection
         self._file = SameFile(path, shown, connection)
         self._path = shown
@@ -72,6 +71,8 @@ class Database:
         self._turn = Lock()
         """A thread that nobody waits for any more may still be at work when the file is closed."""
         with transaction(connection):
+            # With the run: where it does not begin, the next attempt is still told what was before.
+            self.host_before = _kept_host(connection, host)
             run = connection.execute("INSERT INTO runs (started_at, last_at) VALUES (?, ?)", (started_at, started_at))
         self._run = run.lastrowid
 
@@ -203,8 +204,7 @@ def opened(
                 with transaction(connection):
                     schema.create(connection, started_at)
             _check_venue(connection, path, venue)
-            host_before = _kept_host(connection, host)
-            database = Database(connection, real, shown=path, started_at=started_at, host_before=host_before)
+            database = Database(connection, real, shown=path, started_at=started_at, host=host)
         stack.callback(database.close)
         yield database
 
@@ -241,11 +241,10 @@ def _check_venue(connection: sqlite3.Connection, path: Path, venue: str | None) 
 
 
 def _kept_host(connection: sqlite3.Connection, host: str | None) -> str | None:
-    """Note where this run listens, and tell where the one before did."""
+    """Note where this run listens, and tell where the one before did; inside the caller's transaction."""
     (before,) = connection.execute("SELECT value FROM meta WHERE key = 'host'").fetchone() or (None,)
     if host is not None and host != before:
-        with transaction(connection):
-            connection.execute(_META, ("host", host))
+        connection.execute(_META, ("host", host))
     return None if before is None else str(before)
 
 
@@ -267,7 +266,5 @@ def stored_cursor(connection: sqlite3.Connection) -> Cursor | None:
     """Where a recording ends."""
     texts: Iterable[tuple[str]] = connection.execute("SELECT position FROM cursors ORDER BY stream")
     streams = [msgspec.json.decode(text, type=StreamCursor) for (text,) in texts]
-    heads = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('cursor', 'venue_epoch')"))
-    # A file that was last written before there was a head names the epoch alone.
-    head = Cursor.decode(heads["cursor"]) if "cursor" in heads else Cursor(streams=[], epoch=heads.get("venue_epoch"))
-    return replace(head, streams=streams) if streams else None
+    (head,) = connection.execute("SELECT value FROM meta WHERE key = 'cursor'").fetchone() or (None,)
+    return replace(Cursor.decode(head), streams=streams) if streams and head is not None else None

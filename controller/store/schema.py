@@ -20,8 +20,8 @@ from typing import Final
 
 from gapless.controller.store.errors import StoreFormatError
 
-VERSION: Final = 1
-"""Of the tables below. A file of another version is refused: its meaning is not known here."""
+VERSION: Final = 2
+"""Of the tables below, and of what is in them. A file of another version is refused: its meaning is not known here."""
 APPLICATION_ID: Final = 0x6761706C
 """``gapl``: in the header of the file, where ``file`` and SQLite's tools show it."""
 SOURCES: Final = ("LIVE", "BACKFILL", "POLL")

@@ -10,7 +10,7 @@ import pytest
 from gapless.controller import Cursor, StreamCursor
 from gapless.controller.messages import SequenceRule
 from gapless.controller.store import StoreFormatError, StoreLostError, StoreTroubleError, load_cursor
-from gapless.controller.store.database import opened, stored_cursor
+from gapless.controller.store.database import opened
 from gapless.controller.store.reading import reading
 from tests.store.events import at, datum, lost, query, reset, trade, write
 
@@ -117,7 +117,7 @@ def test_a_file_of_another_venue_is_refused(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("version", "advice"),
-    [(2, "a newer gapless has written it: update gapless"), (0, "export it with the gapless that wrote it")],
+    [(3, "a newer gapless has written it: update gapless"), (1, "export it with the gapless that wrote it")],
 )
 def test_a_file_of_another_schema_is_refused_and_left_alone(path: Path, version: int, advice: str) -> None:
     write(path)
@@ -307,16 +307,18 @@ def test_where_the_run_before_listened(path: Path) -> None:
     assert known == [None, "a:1", "a:1", "b:2"]
 
 
-def test_a_file_without_the_head_of_its_cursor_still_names_the_epoch() -> None:
-    position = b'{"channel":"ticker","symbol":"BTC/USD","epoch":"e-1","next_id":7,"holes":[],"timestamp":""}'
-    with closing(sqlite3.connect(":memory:")) as connection:
-        connection.execute("CREATE TABLE meta (key, value)")
-        connection.execute("CREATE TABLE cursors (stream, series, position)")
-        connection.execute("INSERT INTO meta VALUES ('venue_epoch', 'e-2')")
-        connection.execute("INSERT INTO cursors VALUES (1, 1, ?)", (position.decode(),))
-        cursor = stored_cursor(connection)
-    assert cursor is not None
-    assert (cursor.epoch, cursor.streams[0].epoch, cursor.streams[0].next_id) == ("e-2", "e-1", 7)
+def test_where_the_run_before_listened_is_told_to_the_next_attempt_too(path: Path) -> None:
+    """A lock comes in between as this trigger does."""
+    with opened(path, sync="normal", venue=None, host="a:1", started_at=0.0):
+        pass
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TRIGGER no BEFORE INSERT ON runs BEGIN SELECT raise(ABORT, 'no'); END")
+    with pytest.raises(StoreLostError), opened(path, sync="normal", venue=None, host="b:2", started_at=0.0):
+        pass
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TRIGGER no")
+    with opened(path, sync="normal", venue=None, host="b:2", started_at=0.0) as database:
+        assert database.host_before == "a:1"
 
 
 @pytest.mark.parametrize("rule", ["monotonic", "chained"])

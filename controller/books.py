@@ -88,6 +88,8 @@ class Books:
         self._loss_reason: LossReason = "no_history" if config.reconciliation_enabled else "reconciliation_disabled"
         self._ending: Counter[tuple[str, str]] = Counter()
         """How many given-up wishes for a stream this socket may still answer with data."""
+        self._given_up: set[tuple[str, str]] = set()
+        """Streams that were given up since the app last had nothing to read."""
         self.began_at: Final = rfc3339(wall_clock())
         """RFC 3339. Of a stream known by its times alone, what is older is not owed."""
         self.epochs: Final = Epochs()
@@ -124,6 +126,8 @@ class Books:
             if self._is_sparse(subscription):
                 self.sparse.add(subscription)
             subscription.barred = self._ending[key] > 0
+            if key in self._given_up:
+                subscription.unread_before = self.delivery.newest_of(stream)
             self._desires_differ(f"{stream} is being subscribed")
 
     def renounce(self, stream: Stream) -> None:
@@ -139,6 +143,9 @@ class Books:
         self.turns.drop(subscription)
         if self.socket_open:
             self._ending[stream.channel, stream.symbol] += 1
+        if not len(self.delivery):
+            self._given_up.clear()
+        self._given_up.add((stream.channel, stream.symbol))
         # A reply in flight knows nothing of what is desired now.
         subscription.resets += 1
         subscription.ended = True

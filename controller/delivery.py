@@ -25,10 +25,20 @@ import trio
 
 from gapless.controller.conflation import Loss, NumberOf, conflated, ranges, sequence_id_of
 from gapless.controller.errors import DeliveryOverflowError
-from gapless.controller.events import AnyEvent, BalanceUpdate, GapFilled, MarketData, OrderUpdate, Trade
+from gapless.controller.events import (
+    AnyEvent,
+    BalanceUpdate,
+    ContinuityLost,
+    GapFilled,
+    MarketData,
+    OrderUpdate,
+    StreamReset,
+    Trade,
+)
 from gapless.controller.hold_back import Data, HoldBack
 from gapless.controller.refused import Refused
 from gapless.controller.signal import Signal, Wakeup
+from gapless.controller.stream import Stream
 
 Overflow = Literal["refetch", "conflate", "raise"]
 
@@ -101,6 +111,15 @@ class DeliveryBuffer:
     def held(self) -> list[AnyEvent]:
         """Every event the app was not given, of each stream oldest first; what came after a failure is last."""
         return [*self._events, *self._held_back, *self._refused]
+
+    def newest_of(self, stream: Stream) -> AnyEvent | None:
+        """What was added last of those events of a market stream that the app was not given."""
+        for event in reversed(self.held()):
+            if isinstance(event, MarketData | ContinuityLost | StreamReset) and (
+                (event.channel, event.symbol) == (stream.channel, stream.symbol)
+            ):
+                return event
+        return None
 
     @property
     def room(self) -> int:

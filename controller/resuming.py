@@ -56,13 +56,18 @@ def cursor_of(books: Books, unread: Sequence[AnyEvent] = ()) -> Cursor:
     """Where the app is: as far as the books are, less what it was not given, or has yet to read (oldest first)."""
     streams = {(each.stream.channel, each.stream.symbol): each for each in books.subscriptions if not each.is_account}
     positions: dict[tuple[str, str], Position] = {}
+    wished = dict(streams)
     for event in reversed([*unread, *books.delivery.held()]):
         if isinstance(event, MarketData | ContinuityLost | StreamReset):
             key = (event.channel, event.symbol)
+            if (subscription := wished.get(key)) is None:
+                continue
+            if event is subscription.unread_before:
+                # It and what lies before it is of an earlier wish, of which no cursor tells any more.
+                del wished[key]
+                continue
             position = positions.get(key)
             if position is None:
-                if (subscription := streams.get(key)) is None:
-                    continue
                 position = positions[key] = Position(books, subscription)
             position.undo(event)
     # A recorder asks with every batch, in the loop of the feed: most of a thousand streams have nothing unread then.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from gapless.controller.events import Balance, MarketData, Order
+from gapless.controller.events import AnyEvent, Balance, MarketData, Order
 from gapless.controller.exchange import HistoryPage, HistoryRow, MarketUpdate, SequenceRule
 from gapless.controller.instants import instant
 from gapless.controller.live_updates import LiveUpdates
@@ -65,6 +65,8 @@ class Subscription:
     """Whether the app wants it no more; what still arrives for it is dropped."""
     barred: bool = False
     """Whether frames of an earlier wish for it may still come: data is dropped until the venue has answered."""
+    unread_before: AnyEvent | None = None
+    """The newest event of an earlier wish for it that the app had not read yet when this one began."""
     owed: bool = False
     """Whether a subscription was acknowledged with a mark; a later epoch is owed from id 1 anyway."""
     resets: int = 0

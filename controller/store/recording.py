@@ -166,11 +166,15 @@ class Recording:
         """What the ids of streams tell that are seen for the first time, and those that were given up meanwhile."""
         rules: list[Rule] = []
         again: list[StreamKey] = []
-        for stream, wish in controller.wishes.items():
+        wishes, before = controller.wishes, max(self._known.values(), default=0)
+        later = [wish for wish in wishes.values() if wish > before]
+        # Wishes are numbered as they come: one that is left out has come and gone, for a stream that is new, maybe.
+        is_one_gone = max(later, default=before) - before > len(later)
+        for stream, wish in wishes.items():
             known = self._known.get(stream)
             if known is None:
                 rules.append((stream.channel, stream.symbol, controller.sequence_rule(stream)))
-            elif known != wish:
+            if is_one_gone if known is None else known != wish:
                 again.append((stream.channel, stream.symbol))
             self._known[stream] = wish
         return rules, again

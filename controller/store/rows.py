@@ -148,7 +148,7 @@ class RowMaker:
             events: what was handed over.
             position: where the controller is then.
             at: Unix seconds, of what is noted besides.
-            again: streams that were unsubscribed and subscribed again since the batch before.
+            again: streams that were unsubscribed and subscribed again since the batch before, or may have been.
         """
         self._made += 1
         rows = Rows(number=self._made, rules=self._new_rules)
@@ -243,7 +243,7 @@ class RowMaker:
         streams = {(each.channel, each.symbol): each for each in position.streams}
         # Some may have come and gone since the batch before.
         gone = ((self._wanted or set()) | self._met) - streams.keys()
-        unsure = {key for key, each in streams.items() if self._may_have_parted(key, each, again)}
+        unsure = {key for key in again if key in self._positions or self._contiguous.get(key, True)} & streams.keys()
         spoken = spoken_of(events, gone | unsure)
         for key, each in streams.items():
             was = self._positions.get(key)
@@ -263,16 +263,6 @@ class RowMaker:
         self._wanted = set(streams)
         self._head = replace(position, streams=[])
         rows.head = self._encoder.encode(self._head).decode()
-
-    def _may_have_parted(self, key: StreamKey, now: StreamCursor, again: Collection[StreamKey]) -> bool:
-        """Whether a wish for a stream may have ended in this batch, and another begun."""
-        was = self._positions.get(key)
-        if not self._contiguous.get(key, True):
-            return was is not None and key in again
-        if was is None or key in again:
-            return True
-        # Nobody has seen where it began, so that one wish for it looks as several do.
-        return was.next_id is None and (now.next_id is not None or key in self._met)
 
     def _settle(
         self, key: StreamKey, now: StreamCursor | None, events: Sequence[AnyEvent], rows: Rows, at: float

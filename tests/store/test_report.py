@@ -108,15 +108,14 @@ def reported(path: Path) -> Report:
 
 def test_a_recording_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "feed.db"
-    # Not in the batch in which the stream is seen first: there, what lies between two data may not have been wanted.
-    begun = [datum(1, at=10.0)], at(2)
     first: list[AnyEvent] = [
+        datum(1, at=10.0),
         datum(2, at=10.5, source=Source.POLL),
         lost(4, None),
         reset("e-1", "e-2"),
     ]
     second = [datum(1, epoch="e-2", at=20.0), datum(3, epoch="e-2", at=23.5, source=Source.BACKFILL)]
-    write(path, begun, (first, at(1, epoch="e-2")), (second, at(4, epoch="e-2")))
+    write(path, (first, at(1, epoch="e-2")), (second, at(4, epoch="e-2")))
     found = reported(path)
     assert (found.venue, found.runs, found.unfinished, found.began_at, found.last_at) == ("reference", 1, 0, 1.0, 2.0)
     left, entered = found.series

@@ -99,7 +99,8 @@ class Refused(Struct, frozen=True, kw_only=True):
 class Report(Struct, frozen=True, kw_only=True):
     """A recording: every stream that was asked for is in ``series`` or in ``accounts``.
 
-    ``runs`` were begun, ``unfinished`` of them did not end by themselves (or have not yet).
+    ``runs`` were begun, ``unfinished`` of them did not end by themselves (or have not yet). ``untellable`` counts the
+    streams of market data whose ids do not tell what is missing: they are not contiguous, or there are none.
     """
 
     schema_version: int
@@ -108,6 +109,7 @@ class Report(Struct, frozen=True, kw_only=True):
     unfinished: int
     began_at: float | None
     last_at: float | None
+    untellable: int
     series: list[SeriesReport]
     accounts: list[AccountReport]
     refused: list[Refused]
@@ -169,10 +171,16 @@ def report_of(connection: sqlite3.Connection, tell: OnProgress = lambda _done, _
         unfinished=unfinished,
         began_at=began_at,
         last_at=last_at,
+        untellable=len({(each.channel, each.symbol) for each in reports if each.data and not _tells(each)}),
         series=sorted(reports, key=lambda each: (each.channel, each.symbol)),
         accounts=[account for stream in of_accounts for account in _account_reports(connection, stream, all_series)],
         refused=_refused(connection),
     )
+
+
+def _tells(series: SeriesReport) -> bool:
+    """Whether its ids say what is missing."""
+    return series.ids == SequenceRule.CONTIGUOUS.value and series.first_id is not None
 
 
 def _parts(cursor: sqlite3.Cursor) -> Iterator[list[tuple[int, int, float]]]:

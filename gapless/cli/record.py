@@ -143,6 +143,7 @@ async def _record(
             if recording is None:
                 if trio.current_time() >= ends_at:
                     raise OneLineError(f"{path} could not be opened in {seconds:g} s; nothing was recorded")
+                await progress.last_words(f"{path}: 0 data stored; it could not be opened yet")
                 return False
             with writing:
                 async with trio.open_nursery() as nursery:

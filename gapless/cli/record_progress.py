@@ -64,6 +64,10 @@ class Progress:
             + (f", {lost:,} lost" if lost else "")
             + (f"; {recording.unwritten:,} events could not be written" if recording.unwritten else "")
         )
+        await self.last_words(line)
+
+    async def last_words(self, line: str) -> None:
+        """Say it, if anybody reads it."""
         with trio.move_on_after(_LAST_LINE_MAX_S):
             await self._out.write(f"{line}\n".encode(errors="backslashreplace"))
 

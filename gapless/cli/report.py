@@ -75,6 +75,9 @@ def _lines(path: Path, found: Report) -> list[str]:
         verdict = "whole, but for what is reported lost"
     else:
         verdict = "whole"
+    if found.is_sound and found.untellable:
+        those = _count(found.untellable, "stream")
+        verdict = verdict.replace("whole", f"whole, as far as ids tell ({those} without ids that tell what is missing)")
     return [*lines, verdict + (f"; nothing came of {_count(found.silent, 'stream')}" if found.silent else "")]
 
 

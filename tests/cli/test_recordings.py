@@ -103,6 +103,7 @@ def test_record_waits_for_a_file_that_is_locked_when_it_begins(path: Path, numbe
         code, said = wait(recorder)
     assert code == 0
     assert (" data stored in " in said) is not ends
+    assert said.endswith(f"{path}: 0 data stored; it could not be opened yet\n") is ends
 
 
 def test_record_does_not_wait_for_what_only_somebody_can_change(path: Path, tmp_path: Path) -> None:

@@ -39,6 +39,30 @@ def test_of_a_stream_the_venue_has_refused_nothing_came(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("rule", "number", "next_id"),
+    [("monotonic", 9, 10), ("chained", 9, 10), ("unsequenced", 9, None), ("contiguous", None, None)],
+)
+def test_where_ids_do_not_tell_it_is_whole_as_far_as_they_do(
+    tmp_path: Path, rule: str, number: int | None, next_id: int | None
+) -> None:
+    path = tmp_path / "feed.db"
+    write(path, ([datum(number)], at(next_id)), rule=rule)
+    words = "whole, as far as ids tell (1 stream without ids that tell what is missing)"
+    assert lines_of(path)[-1] == words
+    assert json.loads(CliRunner().invoke(main, ["report", str(path), "--json"]).output)["untellable"] == 1
+    with opened(path, sync="normal", venue=None, started_at=3.0) as database:
+        database.write(database.rows([lost(20, 22)], at(None)), 4.0)
+    assert lines_of(path)[-1] == f"{words}, but for what is reported lost"
+
+
+def test_where_all_ids_tell_none_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "feed.db"
+    write(path, ([datum(1)], at(2)))
+    assert lines_of(path)[-1] == "whole"
+    assert json.loads(CliRunner().invoke(main, ["report", str(path), "--json"]).output)["untellable"] == 0
+
+
 def test_orders_are_counted_and_their_losses_told(tmp_path: Path) -> None:
     path = tmp_path / "feed.db"
     read = snapshot_read(3, rows=1, at=3.0), order(3, snapshot=True, at=3.0)

@@ -1,7 +1,5 @@
 """``controller.metrics()``: what happened to a feed, in figures that agree with its events."""
 
-import time
-
 import pytest
 import trio
 import trio.testing
@@ -31,6 +29,7 @@ from gapless.simulator import (
     SymbolSilentMode,
 )
 from tests.kit import ETHER, TICKER, Feed, world
+from tests.work import calls_of
 
 
 def counted(feed: Feed, source: Source) -> int:
@@ -232,17 +231,12 @@ def test_values_fall_below_their_bounds() -> None:
     assert snapshot.sum == pytest.approx(106.1)
 
 
-async def test_a_thousand_streams_are_read_within_milliseconds(autojump_clock: MockClock) -> None:
+async def test_a_thousand_streams_are_read_by_some_calls_each(autojump_clock: MockClock) -> None:
     """It is for a scrape every few seconds; the loop must not stand still for it."""
     symbols = tuple(f"S{number}/USD" for number in range(1_000))
 
     async with world(rate_per_s=0, symbols=symbols) as w, w.feed(*(Stream("ticker", each) for each in symbols)) as feed:
-        took = []
-        for _ in range(5):
-            began_at = time.process_time()
-            feed.controller.metrics()
-            took.append(time.process_time() - began_at)
-        assert min(took) < 0.01
+        assert calls_of(feed.controller.metrics) < 30 * 1_000
         few = feed.controller.metrics(streams_max=999)
         assert (few.streams, few.data.streams) == ((), 1_000)
         assert len(feed.controller.metrics(streams_max=1_000).streams) == 1_000

@@ -1,8 +1,6 @@
 """Resuming a stream whose ids leave some out, on a venue that is asked by time: Kraken's."""
 
-import time
 from random import Random
-from statistics import median
 
 import pytest
 import trio
@@ -263,16 +261,6 @@ def test_a_buffer_full_of_runs_is_remembered_of_all_streams_together() -> None:
     streams[0].clear()
     assert list(streams[0]) == []
     assert list(streams[1])
-
-
-def test_an_id_costs_no_more_when_many_came_before_it() -> None:
-    ledger, took = StreamLedger(rule=SequenceRule.MONOTONIC), []
-    for block in range(30):
-        began_at = time.process_time()
-        for number in range(2_000):
-            ledger.accept((block * 2_000 + number) * 3)
-        took.append(time.process_time() - began_at)
-    assert median(took[10:]) < 2 * median(took[:5])
 
 
 def test_runs_of_a_thousand_streams_share_one_bound() -> None:

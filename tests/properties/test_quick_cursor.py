@@ -1,6 +1,5 @@
 """Where the books are, said at once, is what the long way says of them: over random books of every kind of venue."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from random import Random
@@ -28,6 +27,7 @@ from gapless.controller.repeats import REMEMBERED, Repeats, RowKey
 from gapless.controller.resuming import Position, cursor_of, where_the_books_are
 from gapless.controller.subscription import Subscription
 from gapless.controller.verdict import DELIVERED, Verdict
+from tests.work import calls_of
 
 
 def reference() -> Exchange:
@@ -157,21 +157,13 @@ def test_the_quick_way_says_what_the_long_way_does(venue: str) -> None:
 
 
 @pytest.mark.parametrize("venue", ["epochs", "binance trades", "kraken trades"])
-def test_a_thousand_streams_with_nothing_unread_hold_the_loop_up_for_milliseconds(venue: str) -> None:
+def test_a_stream_with_nothing_unread_costs_a_handful_of_calls(venue: str) -> None:
+    """A recorder asks with each batch, in the loop of the feed; ``Position`` would be a hundred calls a stream."""
     books = opened(venue, 1_000)
     for number, each in enumerate(books.subscriptions):
         each.ledger.accept(number + 1)
         each.last_timestamp = rfc3339(1.7e9)
-    assert least_s(lambda: cursor_of(books)) < 0.012
-
-
-def least_s(call: Callable[[], object]) -> float:
-    took = []
-    for _ in range(7):
-        began_at = time.process_time()
-        call()
-        took.append(time.process_time() - began_at)
-    return min(took)
+    assert calls_of(lambda: cursor_of(books)) < 30 * 1_000
 
 
 def row(at: float, mark: int | None = None) -> RowKey:
@@ -200,8 +192,20 @@ def test_a_row_of_rest_alone_is_shown_once() -> None:
     assert [repeats.show(row(each)) for each in (1.0, 1.0, 2.0, 3.0)] == [True, False, False, False]
 
 
+class Compared(float):
+    """Counts how often something is held against it."""
+
+    times = 0
+
+    def __le__(self, other: float) -> bool:
+        self.times += 1
+        return super().__le__(other)
+
+
 def test_few_new_rows_are_found_without_a_walk_over_all() -> None:
     repeats = Repeats()
     for number in range(REMEMBERED):
         repeats.add(row(float(number)), live=True)
-    assert least_s(lambda: [list(repeats.back_to(REMEMBERED - 3.0)) for _ in range(50)]) < 0.01
+    low = Compared(REMEMBERED - 3.0)
+    assert len(list(repeats.back_to(low))) == 3
+    assert low.times < REMEMBERED / 10

@@ -15,7 +15,7 @@ from loguru import logger
 
 from gapless.controller.answer import Answer, Entry, is_stale
 from gapless.controller.books import Books
-from gapless.controller.exchange import HistoryQuery, HistoryRow
+from gapless.controller.exchange import HistoryPage, HistoryQuery, HistoryRow
 from gapless.controller.rows_by_time import enter_rows_by_time
 from gapless.controller.subscription import Subscription
 from gapless.controller.verdict import DELIVERED, Verdict
@@ -30,8 +30,7 @@ def enter_page(books: Books, subscription: Subscription, answer: Answer) -> Entr
         return _other_epoch(books, subscription, answer, page.epoch)
     if _denies_the_cursor(books, subscription, answer):
         return Entry.NEW_EPOCH
-    newest = _known_last(answer) if _is_newest_row(answer.query) and not page.more else page.last_seq
-    if asked.resets != subscription.resets or is_stale(newest, asked.highest_issued):
+    if asked.resets != subscription.resets or is_stale(page.last_seq, asked.highest_issued):
         books.stats.stale_replies += 1
         return Entry.STALE
     is_by_time = not subscription.sequenced or (bool(page.rows) and all(row.sequence_id is None for row in page.rows))
@@ -82,7 +81,7 @@ def _denies_the_cursor(books: Books, subscription: Subscription, answer: Answer)
     if resumed is None or asked.resets != subscription.resets or query.start_seq is not None or query.start is not None:
         # Asked for what follows an id, a venue that does not say how far it is says no more than that.
         return False
-    last_seq = _known_last(answer)
+    last_seq = _last_of_rows(answer.page) if _is_newest_row(query) else _known_last(answer)
     if last_seq is None:
         return False
     if resumed.is_confirmed(subscription.ledger.next_id, last_seq):
@@ -102,12 +101,14 @@ def _is_newest_row(query: HistoryQuery) -> bool:
 
 
 def _known_last(answer: Answer) -> int | None:
-    """How far the stream is, at least: as the reply says, or as its rows show.
-
-    That is of a page that goes on, and of the newest row, which is what was asked for.
-    """
+    """How far the stream is, at least: as the reply says, or, of a page that goes on, as its rows show."""
     page = answer.page
-    if page.last_seq is not None or not (page.more or _is_newest_row(answer.query)):
+    return _last_of_rows(page) if page.more else page.last_seq
+
+
+def _last_of_rows(page: HistoryPage) -> int | None:
+    """How far a page is: as it says, or as its rows show."""
+    if page.last_seq is not None:
         return page.last_seq
     return max((row.sequence_id for row in page.rows if row.sequence_id is not None), default=None)
 

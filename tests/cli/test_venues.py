@@ -33,7 +33,8 @@ def test_a_venues_trades_come_as_lines(venue: str, stream: str, digits: int) -> 
     assert all(later == earlier + 1 for earlier, later in pairwise(ids))
     for each in trades:
         assert (each.price, each.amount) == (float(each.price_text), float(each.amount_text))
-        assert each.price_text[-digits - 1] == "."
+        # A busy machine may need REST, which pads to eight digits on either venue.
+        assert each.price_text[-(digits if each.source is Source.LIVE else 8) - 1] == "."
         assert each.side in {"buy", "sell"}
         assert each.trade_id == str(each.sequence_id)
     assert State.CONNECTED in [event.after for event in events if isinstance(event, StateChanged)]

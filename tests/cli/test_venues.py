@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from gapless.cli import main
-from gapless.controller import AnyEvent, ContinuityLost, State, StateChanged, Trade
+from gapless.controller import AnyEvent, ContinuityLost, Source, State, StateChanged, Trade
 from tests.cli.test_processes import GAPLESS, PATIENCE_S, exchange
 
 

@@ -70,7 +70,8 @@ packaging: $(STAMP)  ## the wheel holds every package, and works outside the che
 
 # In one run: what computes fills the gaps of what waits. Left to `make torture`, for the ten minutes that a check may take:
 # the search of whole worlds, the planted bugs, the same bytes in another process; to `make browser` a page open for long; to
-# `make test` a hundred real controllers that come back, and recorders killed on a full disk and behind a lock. What is marked `long` takes longer than all the rest.
+# `make test` a hundred real controllers that come back, and recorders killed on a full disk and behind a lock. What is
+# marked `long` takes longer than all the rest.
 whole: $(STAMP)  ## test, browser and most of torture in one run
 	$(BIN)/python -m pytest -q -rs -m 'not packaging and not long' -n $(WORKERS) --dist worksteal \
 		--deselect tests/exhaustive/test_whole.py --deselect tests/torture/test_determinism.py \
